@@ -1,0 +1,35 @@
+# The commands of every day; what they do is in tests/lab and benches.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo stop test bench install fmt lint clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+setup: ## install what is missing to build and test (Debian 12)
+	@tests/lab/install.sh
+
+demo: ## a whole pull on throwaway servers (ROWS=200000 BATCH=50000 KEEP=1)
+	@ROWS='$(ROWS)' BATCH='$(BATCH)' KEEP='$(KEEP)' tests/lab/demo.sh
+
+stop: ## stop the servers that make demo KEEP=1 left up
+	@tests/lab/demo.sh stop
+
+test: ## every test on every version found (VERSIONS="13 16" TEST=name)
+	@VERSIONS='$(VERSIONS)' tests/lab/test.sh $(TEST)
+
+bench: ## measure against COPY piped into COPY and postgres_fdw
+	@benches/run.sh
+
+install: ## build and install into a server of yours (PG_CONFIG=…)
+	@test -n '$(PG_CONFIG)' || { echo 'usage: make install PG_CONFIG=/path/to/pg_config' >&2; exit 2; }
+	@tests/lab/install.sh --tools
+	@tests/lab/install-extension.sh '$(PG_CONFIG)'
+
+fmt: ## format the sources
+	@cargo fmt
+
+lint: ## what CI checks before the tests: format, clippy per version
+	@.ci/run lint
+
+clean: ## delete what was built
+	@cargo clean

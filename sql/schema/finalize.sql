@@ -1,0 +1,12 @@
+create foreign data wrapper lrs_extract no handler validator lrs_extract.validate_options;
+comment on foreign data wrapper lrs_extract is 'Where sources of lrs_extract are defined: create server … foreign data wrapper lrs_extract';
+
+-- Nothing is anybody's but the owner's until it is granted.
+revoke all on all functions in schema lrs_extract from public;
+revoke all on foreign data wrapper lrs_extract from public;
+comment on schema lrs_extract is 'Pulls a period of a huge table from a source PostgreSQL: exactly once, resumable';
+comment on function lrs_extract.validate_options(text[], oid) is 'Checks the options of servers and user mappings';
+comment on function lrs_extract.plan(timestamptz, timestamptz, text) is 'What a pull of the period would do, a row a slice; changes nothing';
+comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, text, boolean) is 'Pulls a period, each row exactly once; a row for each committed batch';
+comment on function lrs_extract.cancel(bigint) is 'Stops a run that is under way; what it committed stays';
+comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled; rows in the target stay';

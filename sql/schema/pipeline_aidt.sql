@@ -1,0 +1,43 @@
+insert into lrs_extract.pipeline (name, mapping)
+values ('aidt', $mapping$
+{
+  "id": {"path": ["id"]},
+  "user_id": {
+    "first_of": [
+      ["actor", "account", "name"],
+      ["actor", "mbox"],
+      ["actor", "mbox_sha1sum"],
+      ["actor", "openid"]
+    ]
+  },
+  "object_type": {"path": ["object", "objectType"], "default": "Activity"},
+  "statement": {"statement": true},
+  "timestamp": {"source": "timestamp"},
+  "partner_id": {"const": null}
+}
+$mapping$);
+
+-- pg_restore creates the extension, and the shipped row with it, before it loads the dumped rows.
+-- A row that is still as shipped gives way to the one that is being loaded; a changed one does not.
+do $do$
+begin
+  perform set_config('intervalstyle', 'postgres', true);
+  execute format(
+    $create$
+      create function lrs_extract.replace_shipped_pipeline() returns trigger
+      language plpgsql set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
+      as $body$
+      begin
+        delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;
+        return new;
+      end
+      $body$
+    $create$,
+    (select md5(p::text) from lrs_extract.pipeline p));
+end
+$do$;
+comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored row take the place of the shipped one';
+
+create trigger replace_shipped_pipeline before insert on lrs_extract.pipeline
+  for each row execute function lrs_extract.replace_shipped_pipeline();
+comment on trigger replace_shipped_pipeline on lrs_extract.pipeline is 'Lets a restored row take the place of the shipped one';

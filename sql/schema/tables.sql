@@ -1,0 +1,157 @@
+create table lrs_extract.pipeline (
+  name                 text primary key,
+  server               text not null default 'lrs_source',
+  source_table         text not null default 'acid.lrs_statement_new',
+  timestamp_column     text not null default 'timestamp',
+  actor_column         text not null default 'actor_id',
+  statement_column     text not null default 'full_statement',
+  target_table         text not null default 'pipeline.aidt_raw',
+  mapping              jsonb not null,
+  slice_width          interval not null default '10 days',
+  on_bad_value         text not null default 'reject',
+  settle               interval not null default '5 minutes',
+  retries              int not null default 8,
+  retry_delay          interval not null default '1 second',
+  max_bytes_per_second bigint,
+  pause_while          text,
+  constraint pipeline_on_bad_value_check check (on_bad_value in ('reject', 'null', 'abort')),
+  constraint pipeline_slice_width_check check (slice_width > interval '0'),
+  constraint pipeline_settle_check check (settle >= interval '0'),
+  constraint pipeline_retries_check check (retries >= 0),
+  constraint pipeline_retry_delay_check check (retry_delay >= interval '0'),
+  constraint pipeline_max_bytes_per_second_check check (max_bytes_per_second > 0)
+);
+
+comment on table lrs_extract.pipeline is 'What is pulled from where to where, and how. One row, aidt, is shipped; alter it or add others.';
+comment on column lrs_extract.pipeline.name is 'The name that pull() and plan() take';
+comment on column lrs_extract.pipeline.server is 'A foreign server of the wrapper lrs_extract: the source';
+comment on column lrs_extract.pipeline.source_table is 'The source''s table, with its schema, as SQL writes it';
+comment on column lrs_extract.pipeline.timestamp_column is 'First column of the key: timestamptz, not null';
+comment on column lrs_extract.pipeline.actor_column is 'Second column of the key: an integer, may be null';
+comment on column lrs_extract.pipeline.statement_column is 'The JSON: jsonb, json or text';
+comment on column lrs_extract.pipeline.target_table is 'The stage''s table, with its schema, as SQL writes it';
+comment on column lrs_extract.pipeline.mapping is 'Target column -> {"path": […]} | {"first_of": [[…], […]]} | {"source": "column"} | {"statement": true} | {"const": …}, each with optional "default" and "on_bad_value"';
+comment on column lrs_extract.pipeline.slice_width is 'How much time a slice spans; slices are what workers share';
+comment on column lrs_extract.pipeline.on_bad_value is 'What becomes of a row whose value does not fit: reject, null (the column), abort (the run)';
+comment on column lrs_extract.pipeline.settle is 'Nothing younger than the source''s clock less this is pulled';
+comment on column lrs_extract.pipeline.retries is 'How often in a row a page is tried again after a transient failure';
+comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute';
+comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none';
+comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read';
+
+create sequence lrs_extract.run_id_seq;
+comment on sequence lrs_extract.run_id_seq is 'Numbers the runs';
+
+create table lrs_extract.run (
+  run_id      bigint primary key,
+  pipeline    text not null,
+  "from"      timestamptz not null,
+  "to"        timestamptz not null,
+  batch_size  int not null,
+  jobs        int not null,
+  commit_mode text not null,
+  again       boolean not null,
+  caller      text not null,
+  leader_pid  int not null,
+  state       text not null default 'running',
+  started_at  timestamptz not null default clock_timestamp(),
+  finished_at timestamptz,
+  sqlstate    text,
+  error       text,
+  detail      text,
+  hint        text,
+  constraint run_state_check check (state in ('running', 'done', 'failed', 'cancelled', 'interrupted'))
+);
+create index run_pipeline_idx on lrs_extract.run (pipeline, run_id);
+
+comment on table lrs_extract.run is 'One row for each call of pull()';
+comment on column lrs_extract.run."from" is 'Start of the period, after clipping, inclusive';
+comment on column lrs_extract.run."to" is 'End of the period, after clipping, exclusive';
+comment on column lrs_extract.run.state is 'running, done, failed, cancelled, interrupted; a running one whose processes are gone shows as interrupted in the view runs';
+
+create table lrs_extract.slice (
+  run_id             bigint not null references lrs_extract.run on delete cascade,
+  slice_no           int not null,
+  pipeline           text not null,
+  partition          text not null,
+  "from"             timestamptz not null,
+  from_actor_id      bigint,
+  "to"               timestamptz not null,
+  to_actor_id        bigint,
+  watermark          timestamptz,
+  watermark_actor_id bigint,
+  state              text not null default 'todo',
+  estimated_rows     bigint,
+  rows               bigint not null default 0,
+  rejected           bigint not null default 0,
+  bytes              bigint not null default 0,
+  worker             int,
+  started_at         timestamptz,
+  finished_at        timestamptz,
+  forgotten          tstzrange[] not null default '{}',
+  primary key (run_id, slice_no),
+  constraint slice_state_check check (state in ('todo', 'running', 'done'))
+) with (fillfactor = 50);
+create index slice_pipeline_idx on lrs_extract.slice (pipeline, "to");
+
+comment on table lrs_extract.slice is 'The slices of each run and how far they are; together, the memory of what a pipeline has pulled';
+comment on column lrs_extract.slice.from_actor_id is 'Null: the slice begins with the first row at "from"; else strictly after the key ("from", this actor)';
+comment on column lrs_extract.slice.to_actor_id is 'Null: the slice ends before "to"; else with the key ("to", this actor)';
+comment on column lrs_extract.slice.watermark is 'Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
+comment on column lrs_extract.slice.forgotten is 'Ranges that forget() took out of the memory';
+
+create table lrs_extract.batch (
+  run_id         bigint not null,
+  batch_no       int not null,
+  slice_no       int not null,
+  partition      text not null,
+  rows           bigint not null,
+  rejected       bigint not null,
+  bytes          bigint not null,
+  last_timestamp timestamptz,
+  last_actor_id  bigint,
+  source_wait_ms double precision not null,
+  transform_ms   double precision not null,
+  insert_ms      double precision not null,
+  commit_ms      double precision,
+  elapsed_ms     double precision not null,
+  worker         int not null,
+  finished_at    timestamptz not null default clock_timestamp(),
+  primary key (run_id, batch_no),
+  foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
+) with (fillfactor = 80);
+
+comment on table lrs_extract.batch is 'One row for each committed batch, written in the batch''s own transaction';
+comment on column lrs_extract.batch.bytes is 'Bytes read from the source';
+comment on column lrs_extract.batch.last_timestamp is 'Key of the batch''s last row';
+comment on column lrs_extract.batch.source_wait_ms is 'Time the load waited for the source';
+comment on column lrs_extract.batch.transform_ms is 'Time the load waited for fields and values to be made, or made them itself';
+comment on column lrs_extract.batch.insert_ms is 'Time spent in INSERT';
+comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction tells';
+
+create table lrs_extract.reject (
+  reject_id   bigint generated always as identity primary key,
+  run_id      bigint not null references lrs_extract.run on delete cascade,
+  batch_no    int not null,
+  pipeline    text not null,
+  "timestamp" timestamptz not null,
+  actor_id    bigint,
+  column_name text,
+  sqlstate    text not null,
+  message     text not null,
+  statement   text,
+  rejected_at timestamptz not null default clock_timestamp()
+);
+create index reject_pipeline_idx on lrs_extract.reject (pipeline, "timestamp");
+
+comment on table lrs_extract.reject is 'Rows of the source that the target could not take, whole, with the reason';
+comment on column lrs_extract.reject.column_name is 'The target column whose value did not fit; null where the row as a whole was refused';
+comment on column lrs_extract.reject.statement is 'The statement''s text as the source sent it; bytes that are no UTF-8 come as \xNN';
+
+select pg_catalog.pg_extension_config_dump('lrs_extract.pipeline', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.run_id_seq', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.run', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.slice', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.batch', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.reject', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.reject_reject_id_seq', '');

@@ -1,0 +1,12 @@
+-- What every session on the source begins with: it can write nothing, reads times in UTC, finds no
+-- object by a search path that others can write to, and keeps to one process.
+set default_transaction_read_only = on;
+set timezone = 'UTC';
+set datestyle = 'ISO, YMD';
+set search_path = pg_catalog;
+set standard_conforming_strings = on;
+set jit = off;
+set max_parallel_workers_per_gather = 0;
+-- An index in key order serves a page with a few block reads; a sort would read the whole rest of
+-- the slice for each page, and spill it. Where no index serves, the sort is still possible.
+set enable_sort = off;

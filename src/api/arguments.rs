@@ -1,0 +1,67 @@
+//! Arguments that several functions share, and what is said when they are wrong.
+
+use crate::error::Failure;
+use pgrx::datum::TimestampWithTimeZone;
+
+/// A period: `[from, to)`, either side possibly infinite.
+#[derive(Clone, Copy, Debug)]
+pub struct Period {
+    pub from: TimestampWithTimeZone,
+    pub to: TimestampWithTimeZone,
+}
+
+impl Period {
+    /// Checks the two arguments.
+    ///
+    /// # Errors
+    /// 22004 for a null, 22023 for a period that ends before it begins.
+    pub fn check(
+        from: Option<TimestampWithTimeZone>,
+        to: Option<TimestampWithTimeZone>,
+    ) -> Result<Period, Failure> {
+        let period = Period { from: present(from, "from")?, to: present(to, "to")? };
+        if period.from.into_inner() > period.to.into_inner() {
+            return Err(Failure::argument("the period ends before it begins")
+                .with_detail(format!(
+                    "\"from\" is {}, \"to\" is {}.",
+                    in_words(period.from),
+                    in_words(period.to)
+                ))
+                .with_hint(
+                    "Give the earlier time first; \"to\" itself is not part of the period.",
+                ));
+        }
+        Ok(period)
+    }
+}
+
+fn in_words(timestamp: TimestampWithTimeZone) -> String {
+    match crate::ledger::from_server(timestamp) {
+        Some(t) => t.to_string(),
+        None if timestamp.into_inner() < 0 => "-infinity".to_owned(),
+        None => "infinity".to_owned(),
+    }
+}
+
+/// An argument that must not be null.
+///
+/// # Errors
+/// 22004 naming the argument.
+pub fn present<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
+    value.ok_or_else(|| {
+        Failure::new("22004", format!("argument \"{name}\" must not be null"))
+            .with_hint("select lrs_extract.pull('2025-03-01', '2025-04-01', 50000);")
+    })
+}
+
+/// A count that must be at least 1.
+///
+/// # Errors
+/// 22004 for null, 22023 below 1.
+pub fn at_least_one(value: Option<i32>, name: &str, hint: &str) -> Result<i32, Failure> {
+    match present(value, name)? {
+        value if value >= 1 => Ok(value),
+        value => Err(Failure::argument(format!("\"{name}\" must be at least 1, not {value}"))
+            .with_hint(hint)),
+    }
+}

@@ -1,0 +1,71 @@
+//! `lrs_extract.plan`: what a pull of the same period would do.
+
+use super::arguments::{Period, present};
+use super::survey::survey;
+use crate::error::{Failure, or_raise};
+use crate::ledger::to_server;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+
+type Row = (
+    String,
+    Option<TimestampWithTimeZone>,
+    Option<TimestampWithTimeZone>,
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+);
+
+/// A page of this many rows stands for the walk in the plan's access path.
+const TYPICAL_BATCH: i32 = 50_000;
+
+/// One row a slice of the period: what the source expects of it, how it would be read, and how
+/// much of it earlier runs have pulled. Nothing is counted and nothing is changed.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::type_complexity)]
+fn plan(
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+    pipeline: default!(Option<String>, "'aidt'"),
+) -> TableIterator<
+    'static,
+    (
+        name!(partition, String),
+        name!(from, Option<TimestampWithTimeZone>),
+        name!(to, Option<TimestampWithTimeZone>),
+        name!(estimated_rows, i64),
+        name!(estimated_bytes, i64),
+        name!(access_path, String),
+        name!(state, String),
+        name!(warning, Option<String>),
+    ),
+> {
+    TableIterator::new(or_raise(rows(from, to, pipeline)))
+}
+
+fn rows(
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+    pipeline: Option<String>,
+) -> Result<Vec<Row>, Failure> {
+    let period = Period::check(from, to)?;
+    let survey = survey(&present(pipeline, "pipeline")?, period, TYPICAL_BATCH, false)?;
+    Ok(survey
+        .slices
+        .into_iter()
+        .map(|slice| {
+            (
+                slice.planned.partition.clone(),
+                to_server(slice.planned.from),
+                to_server(slice.planned.to),
+                slice.estimate.rows,
+                slice.estimate.bytes,
+                slice.estimate.access_path,
+                slice.planned.state().as_str().to_owned(),
+                slice.warning,
+            )
+        })
+        .collect())
+}

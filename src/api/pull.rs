@@ -1,0 +1,265 @@
+//! `lrs_extract.pull`: the main job.
+
+#![allow(unsafe_code)]
+
+use super::arguments::{Period, at_least_one, present};
+use super::survey::{Survey, current_role, survey};
+use crate::error::{Failure, notice, or_raise};
+use crate::ledger::{self, to_server};
+use crate::run::inline::Inline;
+use crate::run::leader::{Crew, Leader};
+use crate::run::report::BatchReport;
+use crate::run::request::{CommitMode, Request, SliceRequest};
+use crate::settings;
+use pgrx::PgMemoryContexts;
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use std::sync::Arc;
+
+type Row = (
+    i64,
+    i32,
+    String,
+    i64,
+    i64,
+    i64,
+    Option<TimestampWithTimeZone>,
+    Option<i64>,
+    f64,
+    f64,
+    f64,
+    f64,
+    f64,
+);
+
+/// The arguments of `pull`, checked.
+struct Arguments {
+    period: Period,
+    batch: i32,
+    pipeline: String,
+    jobs: i32,
+    commit: CommitMode,
+    again: bool,
+}
+
+/// Settings of the session that bear on an INSERT; a worker takes them over.
+const CARRIED_SETTINGS: [&str; 6] = [
+    "search_path",
+    "synchronous_commit",
+    "timezone",
+    "datestyle",
+    "default_toast_compression",
+    "work_mem",
+];
+
+/// Pulls `["from", "to")` of a pipeline's source into its target, each row exactly once, and
+/// returns a row for each committed batch. What earlier calls pulled is left out, unless `again`.
+#[pg_extern(volatile, parallel_unsafe)]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)]
+fn pull(
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+    batch: default!(Option<i32>, "50000"),
+    pipeline: default!(Option<String>, "'aidt'"),
+    jobs: default!(Option<i32>, "2"),
+    commit: default!(Option<String>, "'batch'"),
+    again: default!(Option<bool>, "false"),
+) -> TableIterator<
+    'static,
+    (
+        name!(run_id, i64),
+        name!(batch_no, i32),
+        name!(partition, String),
+        name!(rows, i64),
+        name!(rejected, i64),
+        name!(bytes, i64),
+        name!(last_timestamp, Option<TimestampWithTimeZone>),
+        name!(last_actor_id, Option<i64>),
+        name!(source_wait_ms, f64),
+        name!(transform_ms, f64),
+        name!(insert_ms, f64),
+        name!(commit_ms, f64),
+        name!(elapsed_ms, f64),
+    ),
+> {
+    // The crew goes into the memory context of the call before anything else: whatever way the
+    // call ends (error, cancel, terminate, limit, closed portal), the context is deleted, and the
+    // workers are stopped by that.
+    let crew = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(Crew::default());
+    let arguments = or_raise(check(from, to, batch, pipeline, jobs, commit, again));
+    let run = or_raise(start(&arguments, crew));
+    TableIterator::new(run)
+}
+
+fn check(
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+    batch: Option<i32>,
+    pipeline: Option<String>,
+    jobs: Option<i32>,
+    commit: Option<String>,
+    again: Option<bool>,
+) -> Result<Arguments, Failure> {
+    let commit = present(commit, "commit")?;
+    Ok(Arguments {
+        period: Period::check(from, to)?,
+        batch: at_least_one(batch, "batch", "batch is a number of rows; 50000 is a good one.")?,
+        pipeline: present(pipeline, "pipeline")?,
+        jobs: at_least_one(
+            jobs,
+            "jobs",
+            "jobs is how many workers share the slices; 2 is a good number.",
+        )?
+        .min(1_000),
+        commit: CommitMode::parse(&commit).ok_or_else(|| {
+            Failure::argument(format!("commit => '{commit}' is not known"))
+                .with_hint("It is one of 'batch', 'slice', 'caller'.")
+        })?,
+        again: present(again, "again")?,
+    })
+}
+
+/// A run, in either place.
+enum Run {
+    Workers(Leader),
+    Caller(Box<Inline>),
+    /// Everything is covered.
+    Nothing,
+}
+
+fn start(arguments: &Arguments, crew: *mut Crew) -> Result<Run, Failure> {
+    check_writable()?;
+    lock_pipeline(&arguments.pipeline)?;
+    let survey = survey(&arguments.pipeline, arguments.period, arguments.batch, arguments.again)?;
+    let request = Arc::new(request(arguments, survey)?);
+    if request.slices.is_empty() {
+        notice("nothing to do: the period is covered, or holds no partition");
+        return Ok(Run::Nothing);
+    }
+    match arguments.commit {
+        CommitMode::Caller => Ok(Run::Caller(Box::new(Inline::start(request)?))),
+        CommitMode::Batch | CommitMode::Slice => Ok(Run::Workers(Leader::start(crew, request)?)),
+    }
+}
+
+impl Iterator for Run {
+    type Item = Row;
+
+    fn next(&mut self) -> Option<Row> {
+        let (outcome, request) = match self {
+            Run::Nothing => return None,
+            Run::Workers(leader) => (leader.next_batch(), leader.request()),
+            Run::Caller(inline) => (inline.next_batch(), inline.request()),
+        };
+        or_raise(outcome).map(|report| row(request, &report))
+    }
+}
+
+fn row(request: &Request, report: &BatchReport) -> Row {
+    (
+        request.run_id,
+        report.batch_no,
+        request.slice(report.slice_no).map(|s| s.partition.clone()).unwrap_or_default(),
+        report.rows,
+        report.rejected,
+        report.bytes,
+        report.last_timestamp().and_then(to_server),
+        report.last_actor(),
+        report.source_wait_ms,
+        report.transform_ms,
+        report.insert_ms,
+        report.commit_ms,
+        report.elapsed_ms,
+    )
+}
+
+fn check_writable() -> Result<(), Failure> {
+    // SAFETY: reads a global.
+    if unsafe { pg_sys::XactReadOnly } {
+        return Err(Failure::new("25006", "cannot pull in a read-only transaction").with_hint(
+            "A standby cannot be a stage; elsewhere, begin the transaction read write.",
+        ));
+    }
+    Ok(())
+}
+
+/// One pull a pipeline at a time: a lock until the end of the caller's transaction.
+pub fn lock_pipeline(pipeline: &str) -> Result<(), Failure> {
+    let locked = ledger::as_owner(|| {
+        Spi::get_one_with_args::<bool>(
+            "select pg_try_advisory_xact_lock($1, hashtext($2))",
+            &[ledger::LOCK_CLASS.into(), pipeline.into()],
+        )
+    })?;
+    if locked == Some(true) {
+        return Ok(());
+    }
+    let (who, hint) = match ledger::running_run(pipeline) {
+        Some((run_id, pid)) => (
+            format!("by run {run_id} (pid {pid})"),
+            format!(
+                "Wait for it, watch it in lrs_extract.runs, or stop it: select lrs_extract.cancel({run_id});"
+            ),
+        ),
+        None => (
+            "by another transaction that has not committed yet".to_owned(),
+            "Wait for it; pg_locks (locktype 'advisory') tells who it is.".to_owned(),
+        ),
+    };
+    Err(Failure::new("55006", format!("pipeline \"{pipeline}\" is being pulled {who}"))
+        .with_hint(hint))
+}
+
+fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
+    let run_id =
+        ledger::as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
+            .ok_or_else(|| Failure::internal("no number for the run"))?;
+    let settings = CARRIED_SETTINGS
+        .iter()
+        .filter_map(|name| {
+            let sql = "select current_setting($1, true)";
+            let value = Spi::get_one_with_args::<String>(sql, &[(*name).into()]).ok()??;
+            Some(((*name).to_owned(), value))
+        })
+        .collect();
+    let mut slices = Vec::new();
+    for slice in survey.slices {
+        for interval in &slice.planned.left {
+            slices.push(SliceRequest {
+                slice_no: slices.len() as i32 + 1,
+                partition: slice.planned.partition.clone(),
+                interval: *interval,
+                estimated_rows: slice.estimate.rows,
+            });
+        }
+    }
+    let pipeline = survey.pipeline;
+    // SAFETY: globals of the backend.
+    let (session_role, database) = unsafe { (pg_sys::GetSessionUserId(), pg_sys::MyDatabaseId) };
+    Ok(Request {
+        run_id,
+        pipeline: pipeline.name,
+        from: survey.from,
+        to: survey.to,
+        batch: arguments.batch,
+        jobs: arguments.jobs,
+        commit: arguments.commit,
+        again: arguments.again,
+        caller: Spi::get_one::<String>("select current_user::text")?.unwrap_or_default(),
+        role: current_role().to_u32(),
+        session_role: session_role.to_u32(),
+        database: database.to_u32(),
+        settings,
+        connect: survey.connect,
+        table: survey.table,
+        target: survey.target,
+        recipe: survey.recipe,
+        slices,
+        retries: pipeline.retries,
+        retry_delay: pipeline.retry_delay,
+        max_bytes_per_second: pipeline.max_bytes_per_second,
+        pause_while: pipeline.pause_while,
+        worker_memory: settings::worker_memory(),
+        transform_threads: settings::transform_threads(),
+    })
+}

@@ -1,0 +1,186 @@
+//! What `plan` shows and `pull` does: the pipeline, both tables, and the slices between them.
+
+#![allow(unsafe_code)]
+
+use super::arguments::Period;
+use super::connection::connection;
+use crate::error::{Failure, notice};
+use crate::ledger::{self, Pipeline};
+use crate::load::{self, Target};
+use crate::run::errand::ask_source;
+use crate::run::pacing::Pacing;
+use crate::slice::{Interval, PlannedSlice, Width, lay_out};
+use crate::source::{
+    ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
+};
+use crate::transform::Recipe;
+use chrono::{DateTime, TimeDelta, Utc};
+use pgrx::prelude::*;
+use std::time::Duration;
+
+/// A period of a pipeline, seen from both sides.
+pub struct Survey {
+    pub pipeline: Pipeline,
+    pub connect: ConnectSpec,
+    pub target: Target,
+    pub recipe: Recipe,
+    pub table: WalkTable,
+    /// The period after clipping.
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub slices: Vec<SurveyedSlice>,
+}
+
+/// A slice with the source's estimate of it.
+#[derive(Clone, Debug)]
+pub struct SurveyedSlice {
+    pub planned: PlannedSlice,
+    pub estimate: Estimate,
+    pub warning: Option<String>,
+}
+
+/// What the source tells, in one conversation.
+struct Answer {
+    table: WalkTable,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    clipped: Option<DateTime<Utc>>,
+    slices: Vec<SurveyedSlice>,
+}
+
+/// What the source is asked.
+#[derive(Clone)]
+struct Question {
+    names: TableNames,
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+    settle: Duration,
+    width: Width,
+    covered: Vec<Interval>,
+    batch: u64,
+}
+
+/// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
+/// been pulled.
+///
+/// # Errors
+/// [`Failure`] for whatever would keep a pull from starting: no pipeline, server, mapping or
+/// privilege, a mapping that does not fit the target, a source that does not answer.
+pub fn survey(name: &str, period: Period, batch: i32, again: bool) -> Result<Survey, Failure> {
+    check_encoding()?;
+    let role = current_role();
+    let pipeline = Pipeline::read(name)?;
+    let target = load::describe(&pipeline.target_table, role)?;
+    let recipe = Recipe::new(
+        &pipeline.mapping,
+        pipeline.on_bad_value,
+        &pipeline.timestamp_column,
+        |column| target.find(column),
+    )?;
+    target.check_privileges(recipe.columns().map(|c| c.name.as_str()))?;
+    let connect = connection(&pipeline.server, role)?;
+    let covered = if again { Vec::new() } else { ledger::covered(name, period.from, period.to)? };
+    let question = Question {
+        names: TableNames {
+            table: pipeline.source_table.clone(),
+            timestamp: pipeline.timestamp_column.clone(),
+            actor: pipeline.actor_column.clone(),
+            statement: pipeline.statement_column.clone(),
+            extra: recipe.extra_columns().to_vec(),
+        },
+        from: ledger::from_server(period.from),
+        to: ledger::from_server(period.to),
+        settle: pipeline.settle,
+        width: pipeline.slice_width,
+        covered,
+        batch: u64::try_from(batch).unwrap_or(1),
+    };
+    let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, question.batch);
+    let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
+    if let Some(limit) = answer.clipped {
+        notice(&format!(
+            "the period ends at {limit}: the source's clock less settle ({} s); what is younger comes with a later call",
+            pipeline.settle.as_secs()
+        ));
+    }
+    Ok(Survey {
+        pipeline,
+        connect,
+        target,
+        recipe,
+        table: answer.table,
+        from: answer.from,
+        to: answer.to,
+        slices: answer.slices,
+    })
+}
+
+/// The role whose privileges count: the current one, as for any statement.
+pub fn current_role() -> pg_sys::Oid {
+    // SAFETY: reads a global.
+    unsafe { pg_sys::GetUserId() }
+}
+
+fn check_encoding() -> Result<(), Failure> {
+    // SAFETY: reads a global.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    if encoding == pg_sys::pg_enc::PG_UTF8 as i32 {
+        return Ok(());
+    }
+    Err(Failure::new("0A000", "lrs_extract needs a database with the encoding UTF8")
+        .with_hint("create database … encoding 'UTF8' template template0;"))
+}
+
+impl Question {
+    fn ask(&self, session: &mut Session) -> Result<Answer, SourceError> {
+        let table = Table::describe(session, &self.names)?;
+        let walk_table = table.for_walk();
+        let settle = TimeDelta::from_std(self.settle).unwrap_or(TimeDelta::zero());
+        let settled = table.now - settle;
+        // An infinite start is the first row; an infinite end is what has settled.
+        let from = match self.from {
+            Some(from) => Some(from),
+            None => table.extreme(session, true)?,
+        };
+        let to = self.to.map_or(settled, |to| to.min(settled));
+        let from = from.unwrap_or(to).min(to);
+        let clipped = self.to.is_none_or(|to| to > settled).then_some(settled);
+        let segments = table.segments(from, to);
+        let correlations = table.correlations(session)?;
+        let mut slices = Vec::new();
+        for planned in lay_out(from, to, &segments, self.width, &self.covered) {
+            let whole = Interval::new(
+                crate::slice::Edge::Before(planned.from),
+                crate::slice::Edge::Before(planned.to),
+            );
+            let estimate = estimate(session, &walk_table, &whole, self.batch)?;
+            let warning = warning(&planned, &estimate, &correlations, &self.names);
+            slices.push(SurveyedSlice { planned, estimate, warning });
+        }
+        Ok(Answer { table: walk_table, from, to, clipped, slices })
+    }
+}
+
+/// Below this, neighbouring keys lie on unrelated pages.
+const POOR_CORRELATION: f32 = 0.5;
+
+fn warning(
+    planned: &PlannedSlice,
+    estimate: &Estimate,
+    correlations: &[(String, f32)],
+    names: &TableNames,
+) -> Option<String> {
+    if estimate.no_index {
+        return Some(format!(
+            "no index serves the walk: each page sorts or reads everything. Create one on the source: create index concurrently on {} (\"{}\", {});",
+            planned.partition, names.timestamp, names.actor
+        ));
+    }
+    let (_, correlation) = correlations.iter().find(|(name, _)| *name == planned.partition)?;
+    if correlation.abs() < POOR_CORRELATION {
+        return Some(format!(
+            "heap order and key order disagree (correlation {correlation:.2}): the walk reads at random; expect it to be slow on cold or spinning storage"
+        ));
+    }
+    None
+}

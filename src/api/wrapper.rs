@@ -1,0 +1,44 @@
+//! The foreign data wrapper's validator: the wrapper itself only keeps connections.
+
+use crate::error::{Failure, or_raise};
+use crate::source::{ConnectSpec, server_options, user_mapping_options};
+use pgrx::prelude::*;
+
+/// Checks the options of a server or a user mapping of the wrapper `lrs_extract`.
+#[pg_extern(name = "validate_options")]
+fn validate_options(options: Vec<Option<String>>, catalog: pg_sys::Oid) {
+    or_raise(check(&options, catalog));
+}
+
+fn check(options: &[Option<String>], catalog: pg_sys::Oid) -> Result<(), Failure> {
+    let valid = if catalog == pg_sys::ForeignServerRelationId {
+        server_options()
+    } else if catalog == pg_sys::UserMappingRelationId {
+        user_mapping_options()
+    } else {
+        &[]
+    };
+    for option in options.iter().flatten() {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        ConnectSpec::validate(name, value, valid)?;
+        if name == "password_required" && is_false(value) && !is_superuser() {
+            return Err(Failure::new(
+                "42501",
+                "only a superuser may set password_required 'false'",
+            )
+            .with_hint("It lets the stage server's own identity open the source."));
+        }
+    }
+    Ok(())
+}
+
+fn is_false(value: &str) -> bool {
+    let mut spec = ConnectSpec::default();
+    spec.set("password_required", value).is_ok() && spec.password_not_required
+}
+
+#[allow(unsafe_code)]
+fn is_superuser() -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::superuser() }
+}

@@ -1,0 +1,96 @@
+//! What has been pulled, and how each run went: the tables `run`, `slice`, `batch`, `reject`.
+//!
+//! In: the steps of a run. Out: rows written in the transaction of the step itself, and the
+//! coverage that they add up to. Every statement runs as the extension's owner with a search path
+//! that nobody else can write to. Faces the server; called by `run` and `api`.
+
+#![allow(unsafe_code)]
+
+mod book;
+mod coverage;
+mod pipeline;
+mod run;
+
+pub use book::{BatchEntry, claim_slice, close_slice, note_commit_times, record_batch};
+pub use coverage::{covered, forget};
+pub use pipeline::Pipeline;
+pub use run::{NewRun, close_run, open_run, running_run};
+
+use chrono::{DateTime, Utc};
+use pgrx::datum::TimestampWithTimeZone;
+use pgrx::pg_sys;
+
+/// Class of the advisory locks: "lrs ".
+pub const LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrs ");
+
+/// Runs `f` as the extension's owner, with `search_path` at `pg_catalog, pg_temp`.
+///
+/// When `f` throws, the surrounding transaction or subtransaction puts role and settings back.
+pub fn as_owner<T>(f: impl FnOnce() -> T) -> T {
+    acting_as(owner(), f)
+}
+
+/// The same as the bootstrap superuser, for the catalog of user mappings, which nobody else may
+/// read whole.
+pub fn as_superuser<T>(f: impl FnOnce() -> T) -> T {
+    acting_as(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), f)
+}
+
+fn acting_as<T>(actor: pg_sys::Oid, f: impl FnOnce() -> T) -> T {
+    // SAFETY: role and settings are put back below, and by the abort of the transaction when an
+    // error passes through.
+    unsafe {
+        let (mut role, mut context) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
+        let settings = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        pg_sys::SetUserIdAndSecContext(
+            actor,
+            context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        );
+        let value = f();
+        pg_sys::SetUserIdAndSecContext(role, context);
+        pg_sys::AtEOXact_GUC(false, settings);
+        value
+    }
+}
+
+/// The owner of this extension.
+fn owner() -> pg_sys::Oid {
+    // SAFETY: catalog lookups inside a transaction; the tuple is released.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"lrs_extract".as_ptr(), false);
+        // The schema belongs to whoever created the extension, and can be asked for by a cache.
+        let schema = pg_sys::get_extension_schema(extension);
+        let tuple = pg_sys::SearchSysCache1(
+            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
+            pg_sys::Datum::from(schema),
+        );
+        if tuple.is_null() {
+            return pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+        }
+        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_namespace>();
+        let owner = (*form).nspowner;
+        pg_sys::ReleaseSysCache(tuple);
+        owner
+    }
+}
+
+/// A timestamp for the server.
+pub fn to_server(timestamp: DateTime<Utc>) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(crate::source::to_wire(timestamp)).ok()
+}
+
+/// A timestamp from the server; `None` for ±infinity and what chrono cannot hold.
+pub fn from_server(timestamp: TimestampWithTimeZone) -> Option<DateTime<Utc>> {
+    crate::source::from_wire(timestamp.into_inner())
+}

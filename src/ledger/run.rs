@@ -1,0 +1,100 @@
+//! Runs: opened with their slices, closed with their outcome.
+
+use super::{as_owner, coverage, to_server};
+use crate::error::Failure;
+use crate::run::request::Request;
+use pgrx::prelude::*;
+
+/// What a run is opened with.
+pub struct NewRun<'a> {
+    pub request: &'a Request,
+    pub leader_pid: i32,
+}
+
+/// Writes the run and its slices.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
+    as_owner(|| write_run(new)).map_err(Failure::from)
+}
+
+fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
+    let request = new.request;
+    Spi::connect_mut(|client| {
+        client.update(
+            include_str!("../../sql/ledger/open_run.sql"),
+            None,
+            &[
+                request.run_id.into(),
+                request.pipeline.as_str().into(),
+                to_server(request.from).into(),
+                to_server(request.to).into(),
+                request.batch.into(),
+                request.jobs.into(),
+                request.commit.as_str().into(),
+                request.again.into(),
+                request.caller.as_str().into(),
+                new.leader_pid.into(),
+            ],
+        )?;
+        for slice in &request.slices {
+            let (from, from_actor) = coverage::columns(slice.interval.from);
+            let (to, to_actor) = coverage::columns(slice.interval.to);
+            client.update(
+                include_str!("../../sql/ledger/open_slice.sql"),
+                None,
+                &[
+                    request.run_id.into(),
+                    slice.slice_no.into(),
+                    request.pipeline.as_str().into(),
+                    slice.partition.as_str().into(),
+                    from.into(),
+                    from_actor.into(),
+                    to.into(),
+                    to_actor.into(),
+                    slice.estimated_rows.into(),
+                ],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes how a run ended, unless it has ended already.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn close_run(run_id: i64, state: &str, failure: Option<&Failure>) -> Result<(), Failure> {
+    let part = |f: fn(&Failure) -> Option<&str>| failure.and_then(f).map(str::to_owned);
+    as_owner(|| {
+        Spi::connect_mut(|client| {
+            client
+                .update(
+                    include_str!("../../sql/ledger/close_run.sql"),
+                    None,
+                    &[
+                        run_id.into(),
+                        state.into(),
+                        part(|f| Some(&f.sqlstate)).into(),
+                        part(|f| Some(&f.message)).into(),
+                        part(|f| f.detail.as_deref()).into(),
+                        part(|f| f.hint.as_deref()).into(),
+                    ],
+                )
+                .map(|_| ())
+        })
+    })
+    .map_err(Failure::from)
+}
+
+/// The run that has the pipeline's lock, as far as it is committed: its number and its leader.
+pub fn running_run(pipeline: &str) -> Option<(i64, i32)> {
+    let sql = "select run_id, leader_pid from lrs_extract.runs \
+               where pipeline = $1 and state = 'running' order by run_id desc limit 1";
+    let found = as_owner(|| Spi::get_two_with_args::<i64, i32>(sql, &[pipeline.into()]));
+    match found {
+        Ok((Some(run_id), Some(pid))) => Some((run_id, pid)),
+        _ => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! # lrs_extract
+//!
+//! Pulls a period of a huge partitioned table from a busy PostgreSQL (the source) into this one
+//! (the stage): exactly once, resumable, bounded in memory, and it says where the time went.
+//!
+//! The order of the data is the order of the modules:
+//!
+//! | module | what it does | faces the server |
+//! | --- | --- | --- |
+//! | [`api`] | the SQL functions: arguments checked, the period surveyed | yes |
+//! | [`run`] | leader and workers; a slice pulled batch by batch | yes |
+//! | [`source`] | the client connection, the keyset walk, raw rows | no |
+//! | [`transform`] | raw rows to finished values, by the mapping | no |
+//! | [`load`] | finished values into the target, through SPI | yes |
+//! | [`ledger`] | runs, slices, batches, rejects; what is covered | yes |
+//! | [`slice`] | the arithmetic of keys, intervals and slices | no |
+//! | [`transaction`], [`settings`], [`error`], [`pg_compat`] | what they share | yes |
+//!
+//! `unsafe` is allowed only in the modules that face the server, each block with its reason.
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("errors cross the server's C frames by unwinding: build with panic = \"unwind\"");
+
+pub mod slice;
+pub mod source;
+pub mod transform;
+
+mod api;
+mod error;
+mod ledger;
+mod load;
+mod pg_compat;
+mod run;
+mod settings;
+mod transaction;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/schema/tables.sql", name = "tables", bootstrap);
+extension_sql_file!(
+    "../sql/schema/pipeline_aidt.sql",
+    name = "pipeline_aidt",
+    requires = ["tables"]
+);
+extension_sql_file!("../sql/schema/views.sql", name = "views", requires = ["pipeline_aidt"]);
+extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
+
+/// Called by the server when it loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::register();
+}
+
+#[cfg(test)]
+pub mod pg_test {
+    //! What `cargo pgrx test` asks of a crate.
+
+    pub fn setup(_: Vec<&str>) {}
+
+    #[must_use]
+    pub fn postgresql_conf_options() -> Vec<&'static str> {
+        vec![]
+    }
+}

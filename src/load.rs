@@ -1,0 +1,14 @@
+//! Finished rows into the target, through SPI.
+//!
+//! In: [`FinishedRows`] from the transform. Out: rows inserted, and those that the server refused.
+//! The batch is a tuplestore registered as an ephemeral named relation, and one statement,
+//! `insert into target (…) select … from lrs_extract_batch`, takes it from there: triggers,
+//! partitions, generated columns and foreign tables work as for any INSERT. Faces the server;
+//! called by `run` on the main thread, inside a transaction.
+
+mod batch;
+mod loader;
+mod target;
+
+pub use loader::{Loader, RejectedRow};
+pub use target::{Target, describe};

@@ -1,0 +1,134 @@
+//! What the target is: its name as SQL writes it, and the columns that a mapping may fill.
+
+use crate::error::Failure;
+use crate::ledger;
+use crate::transform::{ColumnKind, MappingError, TargetColumn};
+use pgrx::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The target of a pipeline, in a form that travels to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Target {
+    /// Schema and table, quoted where needed.
+    pub sql_name: String,
+    pub columns: Vec<Column>,
+}
+
+/// A column of the target.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    pub type_oid: u32,
+    pub type_modifier: i32,
+    generated: bool,
+    identity_always: bool,
+    may_insert: bool,
+}
+
+impl Target {
+    /// The column of that name, as the transform sees it.
+    ///
+    /// # Errors
+    /// [`MappingError`] when there is none, or it takes no value from outside.
+    pub fn find(&self, name: &str) -> Result<TargetColumn, MappingError> {
+        let column = self.column(name).ok_or_else(|| MappingError::NoSuchColumn {
+            column: name.to_owned(),
+            target: self.sql_name.clone(),
+        })?;
+        let refuse = |reason| {
+            Err(MappingError::NotInsertable {
+                column: name.to_owned(),
+                target: self.sql_name.clone(),
+                reason,
+            })
+        };
+        if column.generated {
+            return refuse("it is a generated column");
+        }
+        if column.identity_always {
+            return refuse("it is an identity column, generated always");
+        }
+        Ok(TargetColumn { name: name.to_owned(), kind: column.kind() })
+    }
+
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// Checks, before anything is read, that the role may insert into the columns of `names`.
+    ///
+    /// # Errors
+    /// 42501 naming the column.
+    pub fn check_privileges<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
+        for name in names {
+            if self.column(name).is_some_and(|c| !c.may_insert) {
+                return Err(Failure::new(
+                    "42501",
+                    format!("permission denied for column \"{name}\" of {}", self.sql_name),
+                )
+                .with_hint(format!("grant insert on {} to …;", self.sql_name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Column {
+    fn kind(&self) -> ColumnKind {
+        match pg_sys::Oid::from(self.type_oid) {
+            pg_sys::UUIDOID => ColumnKind::Uuid,
+            pg_sys::TEXTOID => ColumnKind::Text { max_chars: None },
+            pg_sys::VARCHAROID => ColumnKind::Text {
+                // The modifier counts the varlena header's four bytes in; -1 is no limit.
+                max_chars: u32::try_from(self.type_modifier - 4).ok(),
+            },
+            pg_sys::TIMESTAMPTZOID => ColumnKind::TimestampTz,
+            _ => ColumnKind::Other,
+        }
+    }
+}
+
+/// Reads the target's description from the catalog, for `role`.
+///
+/// # Errors
+/// 42P01 when there is no such table, 42809 when nothing can be inserted into it.
+pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
+    let (relkind, target) = ledger::as_owner(|| {
+        Spi::connect(|client| {
+            let sql = include_str!("../../sql/ledger/target_columns.sql");
+            let found = client.select(sql, None, &[table.into(), role.into()])?;
+            let mut relkind = None;
+            let mut target = Target { sql_name: table.to_owned(), columns: Vec::new() };
+            for row in found {
+                relkind = row.get_by_name::<String, _>("relkind")?;
+                if let Some(name) = row.get_by_name::<String, _>("name")? {
+                    target.sql_name = name;
+                }
+                target.columns.push(Column {
+                    name: row.get_by_name::<String, _>("column_name")?.unwrap_or_default(),
+                    type_oid: row
+                        .get_by_name::<pg_sys::Oid, _>("type_oid")?
+                        .unwrap_or(pg_sys::InvalidOid)
+                        .to_u32(),
+                    type_modifier: row.get_by_name::<i32, _>("type_modifier")?.unwrap_or(-1),
+                    generated: row.get_by_name("generated")?.unwrap_or(false),
+                    identity_always: row.get_by_name("identity_always")?.unwrap_or(false),
+                    may_insert: row.get_by_name("may_insert")?.unwrap_or(false),
+                });
+            }
+            Ok::<_, pgrx::spi::Error>((relkind, target))
+        })
+    })?;
+    match relkind.as_deref() {
+        Some("r" | "p" | "f" | "v") => Ok(target),
+        Some(_) => Err(Failure::new("42809", format!("cannot insert into {table}"))
+            .with_hint("target_table of the pipeline must name a table.")),
+        None => Err(Failure::new("42P01", format!("target table {table} does not exist"))
+            .with_hint(
+                "target_table of the pipeline is read with its schema: 'pipeline.aidt_raw'.",
+            )),
+    }
+}

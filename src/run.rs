@@ -1,0 +1,22 @@
+//! A run: slices pulled by workers, batch after committed batch.
+//!
+//! In: a [`request::Request`], complete. Out: rows in the target, entries in the ledger, a
+//! [`report::BatchReport`] to the caller for each committed batch. The leader (the caller's
+//! backend) starts workers and waits; a worker reads through `stream`, loads through `load`, and
+//! commits. With `commit => 'caller'` the same steps run inline in the caller's transaction.
+//! Called by `api::pull`.
+
+pub mod inline;
+pub mod leader;
+pub mod report;
+pub mod request;
+
+pub mod errand;
+pub mod pacing;
+mod progress;
+mod shared;
+mod step;
+mod stream;
+mod thread;
+pub mod wait;
+mod worker;

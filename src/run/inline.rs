@@ -1,0 +1,122 @@
+//! `commit => 'caller'`: the steps of a worker in the caller's backend and transaction.
+
+use super::progress::Progress;
+use super::report::BatchReport;
+use super::request::{Request, SliceRequest};
+use super::step::{Phase, Place, Puller, Walk};
+use super::wait;
+use crate::error::{Failure, notice};
+use crate::ledger::{self, NewRun};
+use crate::transaction::Unit;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A run in the caller's transaction: an iterator over its batches.
+pub struct Inline {
+    puller: Puller<InlinePlace>,
+    request: Arc<Request>,
+    slices: VecDeque<SliceRequest>,
+    walk: Option<Walk>,
+    progress: Progress,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct InlinePlace {
+    batches: i32,
+    reports: VecDeque<BatchReport>,
+}
+
+impl Inline {
+    /// Opens the run in the ledger.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be written.
+    pub fn start(request: Arc<Request>) -> Result<Inline, Failure> {
+        let closed = request.slices.is_empty();
+        if !closed {
+            let leader_pid = i32::try_from(std::process::id()).unwrap_or(0);
+            ledger::open_run(&NewRun { request: &request, leader_pid })?;
+        }
+        Ok(Inline {
+            puller: Puller::new(InlinePlace::default(), request.clone()),
+            slices: request.slices.iter().cloned().collect(),
+            walk: None,
+            progress: Progress::new(&request),
+            request,
+            closed,
+        })
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Pulls the next batch; `None` at the end of the run.
+    ///
+    /// # Errors
+    /// [`Failure`] that ends the run; the caller's transaction takes everything back.
+    pub fn next_batch(&mut self) -> Result<Option<BatchReport>, Failure> {
+        loop {
+            while let Some(report) = self.puller.place.reports.pop_front() {
+                if let Some(text) = self.progress.add(&report) {
+                    notice(&text);
+                }
+                if !report.is_empty() {
+                    return Ok(Some(report));
+                }
+            }
+            let mut walk = match self.walk.take().filter(|walk| !walk.is_done()) {
+                Some(walk) => walk,
+                None => match self.slices.pop_front() {
+                    Some(slice) => Walk::new(slice),
+                    None => return self.close(),
+                },
+            };
+            self.puller.advance(&mut walk)?;
+            self.walk = Some(walk);
+        }
+    }
+
+    fn close(&mut self) -> Result<Option<BatchReport>, Failure> {
+        if !self.closed {
+            self.closed = true;
+            self.puller.note_commit_times()?;
+            ledger::close_run(self.request.run_id, "done", None)?;
+        }
+        Ok(None)
+    }
+}
+
+impl Place for InlinePlace {
+    fn begin(&mut self) -> Unit {
+        Unit::begin_subtransaction()
+    }
+
+    fn number_batch(&mut self) -> i32 {
+        self.batches += 1;
+        self.batches
+    }
+
+    fn report(&mut self, report: BatchReport) {
+        self.reports.push_back(report);
+    }
+
+    fn announce(&mut self, _: &SliceRequest, _: Phase) {
+        // The backend's activity shows the caller's own statement.
+    }
+
+    fn note(&mut self, text: &str) {
+        notice(text);
+    }
+
+    fn look_around(&mut self) -> Result<(), Failure> {
+        pgrx::check_for_interrupts!();
+        wait::check_client();
+        Ok(())
+    }
+
+    fn worker(&self) -> i32 {
+        0
+    }
+}

@@ -1,0 +1,116 @@
+//! How often and how fast the source is asked again, and for how much.
+
+use crate::source::{SourceError, Trouble};
+use std::time::Duration;
+
+/// Waits grow up to this.
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+/// After so many batches without trouble, a page that was made smaller grows again.
+const BATCHES_TO_GROW: u32 = 8;
+
+/// The retries of one worker.
+#[derive(Debug)]
+pub struct Pacing {
+    retries: u32,
+    first_delay: Duration,
+    batch: u64,
+    page: u64,
+    attempt: u32,
+    quiet_batches: u32,
+}
+
+impl Pacing {
+    pub fn new(retries: u32, first_delay: Duration, batch: u64) -> Self {
+        Pacing { retries, first_delay, batch, page: batch, attempt: 0, quiet_batches: 0 }
+    }
+
+    /// Rows to ask for at a time.
+    pub fn page(&self) -> u64 {
+        self.page
+    }
+
+    /// A batch has been committed: the trouble before it is over.
+    pub fn succeeded(&mut self) {
+        self.attempt = 0;
+        self.quiet_batches += 1;
+        if self.quiet_batches >= BATCHES_TO_GROW && self.page < self.batch {
+            self.page = (self.page * 2).min(self.batch);
+            self.quiet_batches = 0;
+        }
+    }
+
+    /// How long to wait before the next attempt, or `None` when there is to be none.
+    pub fn after(&mut self, error: &SourceError) -> Option<Duration> {
+        self.quiet_batches = 0;
+        match error.trouble {
+            Trouble::Permanent => None,
+            // As long as the page can shrink, shrinking it is progress.
+            Trouble::StatementTimeout if self.page > 1 => {
+                self.page = (self.page / 4).max(1);
+                Some(self.first_delay)
+            }
+            Trouble::StatementTimeout | Trouble::Transient => self.next_delay(),
+        }
+    }
+
+    /// The same for an error of the stage that may pass.
+    pub fn next_delay(&mut self) -> Option<Duration> {
+        if self.attempt >= self.retries {
+            return None;
+        }
+        let delay = self.first_delay.saturating_mul(2u32.saturating_pow(self.attempt));
+        self.attempt += 1;
+        Some(delay.min(LONGEST_DELAY))
+    }
+
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(trouble: Trouble) -> SourceError {
+        SourceError { trouble, ..SourceError::permanent("test", "00000", "") }
+    }
+
+    #[test]
+    fn delays_double_up_to_a_minute_and_end() {
+        let mut pacing = Pacing::new(8, Duration::from_secs(1), 100);
+        let delays: Vec<u64> = std::iter::from_fn(|| pacing.after(&error(Trouble::Transient)))
+            .map(|d| d.as_secs())
+            .collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn a_batch_makes_the_retries_new() {
+        let mut pacing = Pacing::new(1, Duration::from_secs(1), 100);
+        assert!(pacing.after(&error(Trouble::Transient)).is_some());
+        assert!(pacing.after(&error(Trouble::Transient)).is_none());
+        pacing.succeeded();
+        assert!(pacing.after(&error(Trouble::Transient)).is_some());
+    }
+
+    #[test]
+    fn a_timeout_makes_the_page_smaller_and_quiet_lets_it_grow() {
+        let mut pacing = Pacing::new(0, Duration::ZERO, 100);
+        assert!(pacing.after(&error(Trouble::StatementTimeout)).is_some());
+        assert_eq!(pacing.page(), 25);
+        for _ in 0..3 {
+            assert!(pacing.after(&error(Trouble::StatementTimeout)).is_some());
+        }
+        assert_eq!(pacing.page(), 1);
+        assert!(pacing.after(&error(Trouble::StatementTimeout)).is_none());
+        (0..BATCHES_TO_GROW).for_each(|_| pacing.succeeded());
+        assert_eq!(pacing.page(), 2);
+    }
+
+    #[test]
+    fn a_permanent_error_is_not_tried_again() {
+        let mut pacing = Pacing::new(8, Duration::ZERO, 100);
+        assert_eq!(pacing.after(&error(Trouble::Permanent)), None);
+    }
+}

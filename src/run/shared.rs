@@ -1,0 +1,329 @@
+//! The shared memory of a run: the request going one way, reports and failures coming back.
+//!
+//! One DSM segment: [`Control`], one [`Slot`] for each worker, then the request as JSON. Each slot
+//! has one writer (its worker) and one reader (the leader); its ring is handed over by two
+//! counters, so no lock is needed and a worker that dies leaves nothing half-said.
+
+#![allow(unsafe_code)]
+
+use super::report::BatchReport;
+use super::request::Request;
+use crate::error::Failure;
+use pgrx::pg_sys;
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+
+/// Reports that a leader may be behind before a worker waits for it.
+const RING: usize = 1024;
+const TEXT: usize = 4096;
+
+/// What a worker has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Outcome {
+    Running = 0,
+    Done = 1,
+    Failed = 2,
+}
+
+/// Shared by all workers of the run.
+#[repr(C)]
+pub struct Control {
+    /// Set when the workers are to stop.
+    stop: AtomicBool,
+    /// Set once the run is in the ledger: the other workers may claim.
+    opened: AtomicBool,
+    next_batch: AtomicI32,
+    /// Workers that have not come to their end.
+    active: AtomicU32,
+    slots: u32,
+    request_length: usize,
+}
+
+/// One worker's own.
+#[repr(C)]
+pub struct Slot {
+    outcome: AtomicU32,
+    written: AtomicUsize,
+    read: AtomicUsize,
+    ring: [UnsafeCell<BatchReport>; RING],
+    /// The failure as JSON; written before `outcome` says so.
+    text_length: AtomicUsize,
+    text: UnsafeCell<[u8; TEXT]>,
+    /// A word about a retry, and how many there were.
+    notes: AtomicUsize,
+    note_length: AtomicUsize,
+    note: UnsafeCell<[u8; TEXT]>,
+}
+
+/// An attached segment.
+pub struct Shared {
+    segment: *mut pg_sys::dsm_segment,
+    base: *mut u8,
+}
+
+impl Shared {
+    /// Makes the segment for `jobs` workers. It stays mapped until dropped, also past the end of
+    /// the transaction: the guard that stops the workers still needs it then.
+    ///
+    /// # Errors
+    /// When the request cannot be written as JSON.
+    pub fn create(request: &Request, jobs: u32) -> Result<Shared, Failure> {
+        let json = serde_json::to_vec(request)
+            .map_err(|e| Failure::internal(format!("the request cannot be written: {e}")))?;
+        let size = request_offset(jobs as usize) + json.len();
+        // SAFETY: the segment is new and private until its handle is given away; every byte of
+        // Control and Slot being zero is a valid value of them.
+        unsafe {
+            let segment = pg_sys::dsm_create(size, 0);
+            pg_sys::dsm_pin_mapping(segment);
+            let base = pg_sys::dsm_segment_address(segment).cast::<u8>();
+            std::ptr::write_bytes(base, 0, request_offset(jobs as usize));
+            let control = base.cast::<Control>();
+            (*control).slots = jobs;
+            (*control).request_length = json.len();
+            std::ptr::copy_nonoverlapping(
+                json.as_ptr(),
+                base.add(request_offset(jobs as usize)),
+                json.len(),
+            );
+            Ok(Shared { segment, base })
+        }
+    }
+
+    /// Attaches to the segment that the leader made; `None` when it is gone already.
+    pub fn attach(handle: u32) -> Option<Shared> {
+        // SAFETY: the handle comes from the leader; what lies there was laid out by create().
+        unsafe {
+            let segment = pg_sys::dsm_attach(handle);
+            if segment.is_null() {
+                return None;
+            }
+            let base = pg_sys::dsm_segment_address(segment).cast::<u8>();
+            Some(Shared { segment, base })
+        }
+    }
+
+    pub fn handle(&self) -> u32 {
+        // SAFETY: the segment is attached.
+        unsafe { pg_sys::dsm_segment_handle(self.segment) }
+    }
+
+    pub fn control(&self) -> &Control {
+        // SAFETY: laid out by create(); all that changes in it is atomic.
+        unsafe { &*self.base.cast::<Control>() }
+    }
+
+    /// The slot of worker `n`, counted from 0.
+    pub fn slot(&self, n: usize) -> &Slot {
+        assert!(n < self.control().slots as usize, "no slot {n}");
+        // SAFETY: within the segment, as just checked; cells are guarded by their counters.
+        unsafe { &*self.base.add(slot_offset(n)).cast::<Slot>() }
+    }
+
+    /// Reads the request.
+    ///
+    /// # Errors
+    /// When it cannot be read as JSON.
+    pub fn request(&self) -> Result<Request, Failure> {
+        let control = self.control();
+        // SAFETY: written by create() before the handle was given away, never after.
+        let json = unsafe {
+            std::slice::from_raw_parts(
+                self.base.add(request_offset(control.slots as usize)),
+                control.request_length,
+            )
+        };
+        serde_json::from_slice(json)
+            .map_err(|e| Failure::internal(format!("the request cannot be read: {e}")))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: attached by create() or attach(), and used no more.
+        unsafe { pg_sys::dsm_detach(self.segment) }
+    }
+}
+
+fn slot_offset(n: usize) -> usize {
+    size_of::<Control>().next_multiple_of(64) + n * size_of::<Slot>().next_multiple_of(64)
+}
+
+fn request_offset(jobs: usize) -> usize {
+    slot_offset(jobs)
+}
+
+impl Control {
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub fn set_opened(&self) {
+        self.opened.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_opened(&self) -> bool {
+        self.opened.load(Ordering::SeqCst)
+    }
+
+    /// A number for the next batch of the run, from 1.
+    pub fn number_batch(&self) -> i32 {
+        self.next_batch.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// One more worker is at work.
+    pub fn enter(&self) {
+        self.active.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A worker has come to its end; true for the last one.
+    pub fn leave(&self) -> bool {
+        self.active.fetch_sub(1, Ordering::SeqCst) == 1
+    }
+}
+
+impl Slot {
+    pub fn outcome(&self) -> Outcome {
+        match self.outcome.load(Ordering::Acquire) {
+            0 => Outcome::Running,
+            1 => Outcome::Done,
+            _ => Outcome::Failed,
+        }
+    }
+
+    pub fn finish(&self) {
+        self.outcome.store(Outcome::Done as u32, Ordering::Release);
+    }
+
+    /// Leaves the failure for the leader.
+    pub fn fail(&self, failure: &Failure) {
+        let mut shorter = failure.clone();
+        let json = loop {
+            match serde_json::to_vec(&shorter) {
+                Ok(json) if json.len() <= TEXT => break json,
+                Ok(_) => shorten(&mut shorter),
+                Err(_) => break Vec::new(),
+            }
+        };
+        // SAFETY: only the worker writes, and the leader reads only once `outcome` says Failed.
+        unsafe { (&mut (*self.text.get()))[..json.len()].copy_from_slice(&json) };
+        self.text_length.store(json.len(), Ordering::Release);
+        self.outcome.store(Outcome::Failed as u32, Ordering::Release);
+    }
+
+    /// The failure, once [`Slot::outcome`] is `Failed`.
+    pub fn failure(&self) -> Failure {
+        let length = self.text_length.load(Ordering::Acquire);
+        // SAFETY: written before the outcome was set.
+        let json = unsafe { &(&*self.text.get())[..length.min(TEXT)] };
+        serde_json::from_slice(json)
+            .unwrap_or_else(|_| Failure::internal("a worker failed without a word"))
+    }
+
+    /// Hands a report over; false when the leader is too far behind.
+    pub fn report(&self, report: &BatchReport) -> bool {
+        let written = self.written.load(Ordering::Relaxed);
+        if written - self.read.load(Ordering::Acquire) >= RING {
+            return false;
+        }
+        // SAFETY: the leader reads this place only after `written` has moved past it.
+        unsafe { *self.ring[written % RING].get() = *report };
+        self.written.store(written + 1, Ordering::Release);
+        true
+    }
+
+    /// The oldest report not yet taken.
+    pub fn take(&self) -> Option<BatchReport> {
+        let read = self.read.load(Ordering::Relaxed);
+        if read == self.written.load(Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the worker writes this place again only after `read` has moved past it.
+        let report = unsafe { *self.ring[read % RING].get() };
+        self.read.store(read + 1, Ordering::Release);
+        Some(report)
+    }
+
+    /// Leaves a word about trouble that is being waited out, unless one is still unread.
+    pub fn note(&self, text: &str) {
+        if self.note_length.load(Ordering::Acquire) == 0 {
+            let bytes = &text.as_bytes()[..text.floor_char_boundary(TEXT)];
+            // SAFETY: the leader reads only while the length is not zero.
+            unsafe { (&mut (*self.note.get()))[..bytes.len()].copy_from_slice(bytes) };
+            self.note_length.store(bytes.len(), Ordering::Release);
+        }
+        self.notes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the word that was left.
+    pub fn take_note(&self) -> Option<String> {
+        let length = self.note_length.load(Ordering::Acquire);
+        if length == 0 {
+            return None;
+        }
+        // SAFETY: the worker does not write while the length is not zero.
+        let text = unsafe { String::from_utf8_lossy(&(&*self.note.get())[..length]).into_owned() };
+        self.note_length.store(0, Ordering::Release);
+        Some(text)
+    }
+}
+
+/// Cuts the longest part in half.
+fn shorten(failure: &mut Failure) {
+    let detail = failure.detail.as_ref().map_or(0, String::len);
+    let hint = failure.hint.as_ref().map_or(0, String::len);
+    let halve = |text: &mut String| text.truncate(text.floor_char_boundary(text.len() / 2));
+    if failure.message.len() >= detail.max(hint) {
+        halve(&mut failure.message);
+    } else if let Some(text) = if detail >= hint { &mut failure.detail } else { &mut failure.hint }
+    {
+        halve(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot() -> Box<Slot> {
+        // SAFETY: all zero bytes are a valid Slot, as in a new segment.
+        unsafe { Box::new(std::mem::zeroed()) }
+    }
+
+    #[test]
+    fn reports_come_out_in_order_and_a_full_ring_says_so() {
+        let slot = slot();
+        let report = |batch_no| BatchReport { batch_no, ..BatchReport::default() };
+        let sent = (0..).take_while(|n| slot.report(&report(*n))).count();
+        assert_eq!(sent, RING);
+        assert_eq!(slot.take().map(|r| r.batch_no), Some(0));
+        assert!(slot.report(&report(RING as i32)));
+        let rest: Vec<i32> = std::iter::from_fn(|| slot.take()).map(|r| r.batch_no).collect();
+        assert_eq!(rest, (1..=RING as i32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failure_fits_however_long_it_is() {
+        let slot = slot();
+        let failure = Failure::new("22P02", "한".repeat(9_000)).with_detail("d".repeat(9_000));
+        slot.fail(&failure);
+        assert_eq!(slot.outcome(), Outcome::Failed);
+        let read = slot.failure();
+        assert_eq!(read.sqlstate, "22P02");
+        assert!(failure.message.starts_with(&read.message));
+    }
+
+    #[test]
+    fn a_note_waits_until_it_is_read() {
+        let slot = slot();
+        slot.note("first");
+        slot.note("second");
+        assert_eq!(slot.take_note().as_deref(), Some("first"));
+        assert_eq!(slot.take_note(), None);
+    }
+}

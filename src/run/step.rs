@@ -1,0 +1,441 @@
+//! A slice pulled: stream to loader to ledger, batch after batch.
+
+use super::pacing::Pacing;
+use super::report::BatchReport;
+use super::request::{CommitMode, Request, SliceRequest};
+use super::stream::{Event, Stream, Waited};
+use crate::error::Failure;
+use crate::ledger::{self, BatchEntry};
+use crate::load::{Loader, RejectedRow};
+use crate::slice::{Edge, Interval, Key};
+use crate::source::{Doing, SourceError, WalkRequest};
+use crate::transaction::{Unit, catching};
+use crate::transform::Recipe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the main thread waits at most before it looks around.
+pub const LOOK_AROUND: Duration = Duration::from_millis(100);
+/// Rows are inserted when they come to this, or to a quarter of the worker's memory.
+const FLUSH_BYTES: usize = 8 << 20;
+
+/// What a worker is at, in the words of pg_stat_activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Connecting,
+    Source,
+    Paused,
+    Throttled,
+    Insert,
+    Commit,
+    Retry,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Connecting => "connecting to the source",
+            Phase::Source => "waiting for the source",
+            Phase::Paused => "paused by pause_while",
+            Phase::Throttled => "throttled by max_bytes_per_second",
+            Phase::Insert => "inserting",
+            Phase::Commit => "committing",
+            Phase::Retry => "waiting to retry",
+        }
+    }
+}
+
+/// Where the steps run: what differs between a worker and the caller's own backend.
+pub trait Place {
+    /// Starts a unit of work.
+    fn begin(&mut self) -> Unit;
+    /// Numbers the next batch.
+    fn number_batch(&mut self) -> i32;
+    /// Takes the report of a batch that is committed.
+    fn report(&mut self, report: BatchReport);
+    /// Says what is being done.
+    fn announce(&mut self, slice: &SliceRequest, phase: Phase);
+    /// Hears of trouble that is being waited out.
+    fn note(&mut self, text: &str);
+    /// Looks for a reason to stop; called at least every [`LOOK_AROUND`].
+    ///
+    /// # Errors
+    /// The reason.
+    fn look_around(&mut self) -> Result<(), Failure>;
+    /// This worker's number, from 1; 0 for the caller's own backend.
+    fn worker(&self) -> i32;
+}
+
+/// Why a walk ended before its end.
+#[derive(Debug)]
+pub enum Broken {
+    Source(SourceError),
+    Stage(Failure),
+}
+
+impl From<SourceError> for Broken {
+    fn from(error: SourceError) -> Self {
+        Broken::Source(error)
+    }
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Broken::Stage(failure)
+    }
+}
+
+/// Pulls slices, one after the other.
+pub struct Puller<P: Place> {
+    pub place: P,
+    request: Arc<Request>,
+    recipe: Arc<Recipe>,
+    loader: Option<Loader>,
+    pacing: Pacing,
+    /// A batch number that a failed attempt left unused.
+    number: Option<i32>,
+    /// Commits whose time the ledger does not know yet.
+    commit_times: Vec<(i32, f64)>,
+}
+
+/// A walk over what is left of one slice.
+pub struct Walk {
+    slice: SliceRequest,
+    /// Everything before it is committed (or, in the caller's transaction, loaded).
+    watermark: Edge,
+    stream: Option<Stream>,
+    unit: Option<Unit>,
+    tally: Tally,
+    /// Batches that commit with their slice.
+    uncommitted: Vec<BatchReport>,
+    done: bool,
+}
+
+/// What a batch has come to so far.
+struct Tally {
+    begun: Instant,
+    waited_before: Waited,
+    rows: i64,
+    bytes: i64,
+    rejects: Vec<RejectedRow>,
+    convert: Duration,
+    insert: Duration,
+}
+
+impl Tally {
+    fn new(waited_before: Waited) -> Self {
+        Tally {
+            begun: Instant::now(),
+            waited_before,
+            rows: 0,
+            bytes: 0,
+            rejects: Vec::new(),
+            convert: Duration::ZERO,
+            insert: Duration::ZERO,
+        }
+    }
+}
+
+impl Walk {
+    pub fn new(slice: SliceRequest) -> Self {
+        let watermark = slice.interval.from;
+        Walk {
+            slice,
+            watermark,
+            stream: None,
+            unit: None,
+            tally: Tally::new(Waited::default()),
+            uncommitted: Vec::new(),
+            done: false,
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    (duration.as_micros() as f64) / 1_000.0
+}
+
+impl<P: Place> Puller<P> {
+    pub fn new(place: P, request: Arc<Request>) -> Self {
+        let batch = u64::try_from(request.batch).unwrap_or(1);
+        Puller {
+            place,
+            recipe: Arc::new(request.recipe.clone()),
+            pacing: Pacing::new(request.retries, request.retry_delay, batch),
+            request,
+            loader: None,
+            number: None,
+            commit_times: Vec::new(),
+        }
+    }
+
+    /// Pulls one more batch of the walk, through whatever passes.
+    ///
+    /// # Errors
+    /// [`Failure`] when trying again is of no use; everything committed stays.
+    pub fn advance(&mut self, walk: &mut Walk) -> Result<(), Failure> {
+        loop {
+            let outcome = catching(|| Ok(self.next_batch(walk)));
+            let broken = match outcome {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(broken)) => broken,
+                Err(failure) => Broken::Stage(failure),
+            };
+            // First the reader, so that the source is free while the stage rolls back.
+            walk.stream = None;
+            walk.uncommitted.clear();
+            if let Some(loader) = &mut self.loader {
+                loader.discard();
+            }
+            if let Some(unit) = walk.unit.take() {
+                unit.roll_back();
+            }
+            catching(|| self.recover(walk, broken))?;
+        }
+    }
+
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// The failure itself when there is to be none.
+    fn recover(&mut self, walk: &Walk, broken: Broken) -> Result<(), Failure> {
+        let (delay, failure) = match broken {
+            Broken::Source(error) => (self.pacing.after(&error), Failure::from(error)),
+            Broken::Stage(failure)
+                if failure.is_transient() && self.request.commit != CommitMode::Caller =>
+            {
+                (self.pacing.next_delay(), failure)
+            }
+            Broken::Stage(failure) => (None, failure),
+        };
+        self.place.look_around()?;
+        let Some(delay) = delay else {
+            let attempts = match self.pacing.attempt() {
+                0 => String::new(),
+                n => format!(" after {n} retries"),
+            };
+            let place = format!(
+                "While pulling {} from {}{attempts}; everything before is committed and stays.",
+                walk.slice.partition,
+                walk.watermark.timestamp(),
+            );
+            let detail = failure.detail.clone().map_or(place.clone(), |d| format!("{d} {place}"));
+            return Err(failure.with_detail(detail));
+        };
+        self.place.note(&format!(
+            "{}; trying again in {} ms with pages of {} rows",
+            failure.message,
+            delay.as_millis(),
+            self.pacing.page()
+        ));
+        self.place.announce(&walk.slice, Phase::Retry);
+        let end = Instant::now() + delay;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            super::wait::wait(None, left.min(LOOK_AROUND));
+            self.place.look_around()?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, walk: &Walk) -> Result<Stream, Failure> {
+        let request = &self.request;
+        let jobs = u64::try_from(request.jobs).unwrap_or(1).max(1);
+        let reading = WalkRequest {
+            connect: request.connect.clone(),
+            application_name: request.application_name(self.place.worker()),
+            table: request.table.clone(),
+            interval: Interval::new(walk.watermark, walk.slice.interval.to),
+            batch: u64::try_from(request.batch).unwrap_or(1),
+            page: self.pacing.page(),
+            pause_while: request.pause_while.clone(),
+            max_bytes_per_second: request.max_bytes_per_second.map(|rate| (rate / jobs).max(1)),
+        };
+        Stream::start(reading, &self.recipe, request.worker_memory, request.transform_threads)
+    }
+
+    /// Loads rows until a batch is at its end, and records it.
+    fn next_batch(&mut self, walk: &mut Walk) -> Result<(), Broken> {
+        let mut stream = match walk.stream.take() {
+            Some(stream) => stream,
+            None => {
+                walk.tally = Tally::new(Waited::default());
+                self.start(walk)?
+            }
+        };
+        let flush_bytes = FLUSH_BYTES.min(self.request.worker_memory / 4);
+        loop {
+            self.place.look_around()?;
+            match stream.poll()? {
+                Some(Event::Rows(rows)) => {
+                    self.open_unit(walk)?;
+                    walk.tally.bytes += rows.raw.bytes.len() as i64;
+                    if let Some(loader) = &mut self.loader {
+                        loader.push(rows);
+                        if loader.pending_bytes() >= flush_bytes {
+                            self.flush(walk)?;
+                        }
+                    }
+                }
+                Some(Event::BatchEnd { position, last, done }) => {
+                    self.end_batch(walk, stream.waited, position, last, done)?;
+                    if !done {
+                        walk.stream = Some(stream);
+                    }
+                    return Ok(());
+                }
+                None if stream.is_starved() && self.has_pending() => self.flush(walk)?,
+                None => {
+                    self.place.announce(&walk.slice, waiting_phase(stream.doing()));
+                    stream.wait(LOOK_AROUND)?;
+                }
+            }
+        }
+    }
+
+    fn has_pending(&self) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.pending_bytes() > 0)
+    }
+
+    /// Opens the unit of work that the next rows belong to.
+    fn open_unit(&mut self, walk: &mut Walk) -> Result<(), Failure> {
+        if walk.unit.is_none() {
+            walk.unit = Some(self.place.begin());
+        }
+        if self.loader.is_none() {
+            self.loader = Some(Loader::new(&self.request.target, self.request.recipe.clone())?);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, walk: &mut Walk) -> Result<(), Failure> {
+        self.place.announce(&walk.slice, Phase::Insert);
+        if let Some(loader) = &mut self.loader {
+            let loaded = loader.flush()?;
+            walk.tally.rows += i64::try_from(loaded.rows).unwrap_or(i64::MAX);
+            walk.tally.rejects.extend(loaded.rejects);
+            walk.tally.convert += loaded.convert;
+            walk.tally.insert += loaded.insert;
+        }
+        Ok(())
+    }
+
+    /// Writes the checkpoint and commits where a boundary is.
+    fn end_batch(
+        &mut self,
+        walk: &mut Walk,
+        waited: Waited,
+        position: Edge,
+        last: Option<Key>,
+        done: bool,
+    ) -> Result<(), Failure> {
+        self.open_unit(walk)?;
+        if self.has_pending() {
+            self.flush(walk)?;
+        }
+        let tally = std::mem::replace(&mut walk.tally, Tally::new(waited));
+        let source_wait = waited.source.saturating_sub(tally.waited_before.source);
+        let transform = waited.transform.saturating_sub(tally.waited_before.transform);
+        let mut report = BatchReport {
+            slice_no: walk.slice.slice_no,
+            rows: tally.rows,
+            rejected: tally.rejects.len() as i64,
+            bytes: tally.bytes,
+            slice_done: done,
+            source_wait_ms: millis(source_wait),
+            transform_ms: millis(transform + tally.convert),
+            insert_ms: millis(tally.insert),
+            ..BatchReport::default()
+        };
+        report.set_last(last);
+        let times = std::mem::take(&mut self.commit_times);
+        ledger::note_commit_times(self.request.run_id, &times)?;
+        if last.is_some() {
+            report.batch_no = *self.number.get_or_insert_with(|| self.place.number_batch());
+            report.elapsed_ms = millis(tally.begun.elapsed());
+            self.record(walk, &report, last, position, &tally.rejects)?;
+        } else if done {
+            ledger::close_slice(self.request.run_id, walk.slice.slice_no, position)?;
+        }
+        self.number = None;
+        walk.uncommitted.push(report);
+        self.pacing.succeeded();
+        if done || self.request.commit != CommitMode::Slice {
+            self.commit(walk, position, done)?;
+        }
+        Ok(())
+    }
+
+    fn record(
+        &self,
+        walk: &Walk,
+        report: &BatchReport,
+        last: Option<Key>,
+        watermark: Edge,
+        rejects: &[RejectedRow],
+    ) -> Result<(), Failure> {
+        let entry = BatchEntry {
+            run_id: self.request.run_id,
+            pipeline: &self.request.pipeline,
+            batch_no: report.batch_no,
+            slice_no: report.slice_no,
+            worker: self.place.worker(),
+            partition: &walk.slice.partition,
+            rows: report.rows,
+            bytes: report.bytes,
+            last,
+            source_wait_ms: report.source_wait_ms,
+            transform_ms: report.transform_ms,
+            insert_ms: report.insert_ms,
+            elapsed_ms: report.elapsed_ms,
+            watermark,
+            slice_done: report.slice_done,
+        };
+        ledger::record_batch(&entry, rejects)
+    }
+
+    fn commit(&mut self, walk: &mut Walk, position: Edge, done: bool) -> Result<(), Failure> {
+        self.place.announce(&walk.slice, Phase::Commit);
+        let begun = Instant::now();
+        if let Some(unit) = walk.unit.take() {
+            unit.commit()?;
+        }
+        walk.watermark = position;
+        walk.done = done;
+        let commit_ms = millis(begun.elapsed());
+        let last = walk.uncommitted.len().saturating_sub(1);
+        for (n, mut report) in walk.uncommitted.drain(..).enumerate() {
+            // The commit of a whole slice is its last batch's.
+            if n == last {
+                report.commit_ms = commit_ms;
+                report.elapsed_ms += commit_ms;
+                if report.batch_no > 0 {
+                    self.commit_times.push((report.batch_no, commit_ms));
+                }
+            }
+            self.place.report(report);
+        }
+        Ok(())
+    }
+
+    /// Writes what only becomes known after a commit; inside a unit of its own.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be written.
+    pub fn note_commit_times(&mut self) -> Result<(), Failure> {
+        let times = std::mem::take(&mut self.commit_times);
+        ledger::note_commit_times(self.request.run_id, &times)
+    }
+}
+
+fn waiting_phase(doing: Doing) -> Phase {
+    match doing {
+        Doing::Connecting => Phase::Connecting,
+        Doing::Paused => Phase::Paused,
+        Doing::Throttled => Phase::Throttled,
+        Doing::Reading | Doing::Full => Phase::Source,
+    }
+}

@@ -1,0 +1,253 @@
+//! The source as a stream of finished rows: a reader thread, transform threads, and the bounded
+//! channels between them and the main thread.
+
+use super::thread::spawn_quiet;
+use super::wait::{self, Waker};
+use crate::error::Failure;
+use crate::slice::{Edge, Key};
+use crate::source::{Budget, Doing, Piece, RawChunk, SourceError, WalkRequest, walk};
+use crate::transform::{FinishedRows, Recipe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// What comes out, in the order of the walk.
+pub enum Event {
+    Rows(FinishedRows),
+    BatchEnd { position: Edge, last: Option<Key>, done: bool },
+}
+
+/// How long the main thread waited, and for whom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waited {
+    pub source: Duration,
+    pub transform: Duration,
+}
+
+/// From the reader to a transform thread.
+enum Raw {
+    Rows(RawChunk),
+    Mark(Mark),
+}
+
+/// From a transform thread to the main thread.
+enum Made {
+    Rows(Box<FinishedRows>),
+    Mark(Mark),
+}
+
+/// What passes the transform as it is.
+enum Mark {
+    BatchEnd { position: Edge, last: Option<Key>, done: bool },
+    Failed(SourceError),
+}
+
+/// Chunks that wait in a channel; the memory budget bounds them before this does.
+const CHANNEL: usize = 8;
+/// How much longer than the source's own limits the main thread waits for a sign of life.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// A walk under way.
+pub struct Stream {
+    budget: Arc<Budget>,
+    waker: Waker,
+    /// One a transform thread; the pieces go round.
+    lanes: Vec<Receiver<Made>>,
+    next: usize,
+    in_transform: Arc<AtomicUsize>,
+    reader: Option<JoinHandle<()>>,
+    connect_limit: Duration,
+    silence_limit: Duration,
+    last_sign: Instant,
+    pub waited: Waited,
+}
+
+impl Stream {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no thread or file descriptor left.
+    pub fn start(
+        request: WalkRequest,
+        recipe: &Arc<Recipe>,
+        memory: usize,
+        threads: usize,
+    ) -> Result<Stream, Failure> {
+        let waker = Waker::new()?;
+        let budget = Budget::new(memory);
+        let in_transform = Arc::new(AtomicUsize::new(0));
+        let mut inputs = Vec::new();
+        let mut lanes = Vec::new();
+        for _ in 0..threads.max(1) {
+            let (input, raw) = sync_channel(CHANNEL);
+            let (output, made) = sync_channel(CHANNEL);
+            inputs.push(input);
+            lanes.push(made);
+            let (recipe, waker, busy) = (recipe.clone(), waker.clone(), in_transform.clone());
+            spawn_quiet("lrs transform", move || transform(&raw, &output, &recipe, &waker, &busy))
+                .map_err(|e| no_thread(&e))?;
+        }
+        let limits = request.connect.limits;
+        let (for_reader, busy, wake) = (budget.clone(), in_transform.clone(), waker.clone());
+        let reader =
+            spawn_quiet("lrs reader", move || read(&request, &for_reader, &inputs, &busy, &wake))
+                .map_err(|e| no_thread(&e))?;
+        Ok(Stream {
+            budget,
+            waker,
+            lanes,
+            next: 0,
+            in_transform,
+            reader: Some(reader),
+            connect_limit: limits.connect + GRACE,
+            silence_limit: limits.statement + GRACE,
+            last_sign: Instant::now(),
+            waited: Waited::default(),
+        })
+    }
+
+    /// The next event, if it is there.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the reader failed, or died.
+    pub fn poll(&mut self) -> Result<Option<Event>, SourceError> {
+        let made = match self.lanes[self.next].try_recv() {
+            Ok(made) => made,
+            Err(TryRecvError::Empty) => return Ok(None),
+            Err(TryRecvError::Disconnected) => {
+                return Err(SourceError::permanent("read the source", "XX000", "the reader died"));
+            }
+        };
+        self.last_sign = Instant::now();
+        self.next = (self.next + 1) % self.lanes.len();
+        match made {
+            Made::Rows(rows) => Ok(Some(Event::Rows(*rows))),
+            Made::Mark(Mark::BatchEnd { position, last, done }) => {
+                Ok(Some(Event::BatchEnd { position, last, done }))
+            }
+            Made::Mark(Mark::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Whether the reader waits for memory that only a flush gives back.
+    pub fn is_starved(&self) -> bool {
+        self.budget.doing() == Doing::Full
+    }
+
+    /// What the reader is doing.
+    pub fn doing(&self) -> Doing {
+        self.budget.doing()
+    }
+
+    /// Waits for the next event, at most `timeout`; interrupts come through as errors.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the source has been silent for longer than its own limits allow: the
+    /// network may be gone without a word.
+    pub fn wait(&mut self, timeout: Duration) -> Result<(), SourceError> {
+        let begun = Instant::now();
+        let busy = self.in_transform.load(Ordering::Relaxed) > 0;
+        wait::wait(Some(&self.waker), timeout);
+        let waited = begun.elapsed();
+        if busy {
+            self.waited.transform += waited;
+        } else {
+            self.waited.source += waited;
+        }
+        let silent = self.last_sign.elapsed();
+        let (limit, action) = match self.budget.doing() {
+            Doing::Connecting => (self.connect_limit, "connect to the source"),
+            Doing::Reading => (self.silence_limit, "read a page of the source"),
+            Doing::Paused | Doing::Throttled | Doing::Full => {
+                self.last_sign = Instant::now();
+                return Ok(());
+            }
+        };
+        if silent > limit && !busy {
+            return Err(SourceError::transient(
+                action,
+                "08006",
+                format!("no answer for {} s", silent.as_secs()),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Stream {
+    /// Stops the reader and what it runs on the source. Bounded: a source that hangs must not
+    /// hold the backend, so a thread that does not end in time is left to its own end.
+    fn drop(&mut self) {
+        let Some(reader) = self.reader.take() else { return };
+        let canceller = self.budget.stop();
+        self.lanes.clear();
+        if reader.is_finished() {
+            return;
+        }
+        if let Some(canceller) = canceller {
+            // The cancel is a connection of its own, which may hang as well.
+            let _ = spawn_quiet("lrs cancel", move || canceller.cancel());
+        }
+        let deadline = Instant::now() + Duration::from_millis(500);
+        while !reader.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+fn no_thread(error: &std::io::Error) -> Failure {
+    Failure::new("53000", format!("could not start a thread: {error}"))
+}
+
+/// The reader thread: the walk, dealt out to the transform threads in turn.
+fn read(
+    request: &WalkRequest,
+    budget: &Arc<Budget>,
+    lanes: &[SyncSender<Raw>],
+    in_transform: &AtomicUsize,
+    waker: &Waker,
+) {
+    let mut turn = 0;
+    let mut deal = |raw: Raw| {
+        in_transform.fetch_add(1, Ordering::Relaxed);
+        let taken = lanes[turn].send(raw).is_ok();
+        turn = (turn + 1) % lanes.len();
+        taken
+    };
+    let outcome = walk(request, budget, |piece| {
+        deal(match piece {
+            Piece::Rows(chunk) => Raw::Rows(chunk),
+            Piece::BatchEnd { position, last, done } => {
+                Raw::Mark(Mark::BatchEnd { position, last, done })
+            }
+        })
+    });
+    if let Err(error) = outcome {
+        deal(Raw::Mark(Mark::Failed(error)));
+    }
+    waker.wake();
+}
+
+/// A transform thread.
+fn transform(
+    input: &Receiver<Raw>,
+    output: &SyncSender<Made>,
+    recipe: &Recipe,
+    waker: &Waker,
+    in_transform: &AtomicUsize,
+) {
+    for raw in input {
+        let made = match raw {
+            Raw::Rows(chunk) => Made::Rows(Box::new(recipe.apply(chunk))),
+            Raw::Mark(mark) => Made::Mark(mark),
+        };
+        in_transform.fetch_sub(1, Ordering::Relaxed);
+        if output.send(made).is_err() {
+            return;
+        }
+        waker.wake();
+    }
+    waker.wake();
+}

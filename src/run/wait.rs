@@ -1,0 +1,86 @@
+//! Waiting on the main thread: always on the latch, always interruptible.
+
+#![allow(unsafe_code)]
+
+use crate::error::Failure;
+use pgrx::{check_for_interrupts, pg_sys};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wakes the main thread from another: a latch must not be set from a thread of ours, a file
+/// descriptor may be written to.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// # Errors
+    /// When the process has no file descriptor left.
+    pub fn new() -> Result<Waker, Failure> {
+        eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map(|fd| Waker(Arc::new(fd)))
+            .map_err(|e| Failure::new("53000", format!("could not make an eventfd: {e}")))
+    }
+
+    /// Wakes the main thread.
+    pub fn wake(&self) {
+        // It fails only when the counter is full, and then the thread is awake anyway.
+        let _ = rustix::io::write(self.0.as_fd(), &1u64.to_ne_bytes());
+    }
+
+    fn clear(&self) {
+        let _ = rustix::io::read(self.0.as_fd(), &mut [0; 8]);
+    }
+}
+
+/// Waits until the latch is set, the waker is woken or `timeout` is over, then lets interrupts in
+/// (a cancel or a terminate leaves this function as an error).
+pub fn wait(waker: Option<&Waker>, timeout: Duration) {
+    let millis = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).max(1);
+    let mut events = pg_sys::WL_LATCH_SET | pg_sys::WL_TIMEOUT | pg_sys::WL_EXIT_ON_PM_DEATH;
+    let mut socket = pg_sys::PGINVALID_SOCKET;
+    if let Some(waker) = waker {
+        events |= pg_sys::WL_SOCKET_READABLE;
+        socket = waker.0.as_raw_fd();
+    }
+    // SAFETY: MyLatch is the backend's own latch; the descriptor is open as long as the waker.
+    unsafe {
+        pg_sys::WaitLatchOrSocket(
+            pg_sys::MyLatch,
+            events as i32,
+            socket,
+            millis,
+            pg_sys::PG_WAIT_EXTENSION,
+        );
+        pg_sys::ResetLatch(pg_sys::MyLatch);
+    }
+    if let Some(waker) = waker {
+        waker.clear();
+    }
+    check_for_interrupts!();
+}
+
+/// Ends the statement when its client has gone: nobody would read what comes.
+///
+/// The server itself only looks when it writes (and from 14 on, with
+/// `client_connection_check_interval`). A worker has no client.
+pub fn check_client() {
+    // SAFETY: MyProcPort is null or the connection of this backend, whose first field is its socket
+    // in every version from 13 to 18 (`src/include/libpq/libpq-be.h`).
+    let socket = unsafe {
+        if pg_sys::MyProcPort.is_null() {
+            return;
+        }
+        *pg_sys::MyProcPort.cast::<pg_sys::pgsocket>()
+    };
+    // SAFETY: the socket is open as long as the backend lives.
+    let fd = unsafe { rustix::fd::BorrowedFd::borrow_raw(socket) };
+    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    let mut watched = [PollFd::new(&fd, gone)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if poll(&mut watched, Some(&now)).is_ok_and(|n| n > 0) && watched[0].revents().intersects(gone)
+    {
+        Failure::new("08006", "the client has closed the connection; the run stops").raise();
+    }
+}

@@ -1,0 +1,281 @@
+//! The worker: a dynamic background worker that claims slices and pulls them.
+
+#![allow(unsafe_code)]
+
+use super::report::BatchReport;
+use super::request::{Request, SliceRequest};
+use super::shared::{Shared, Slot};
+use super::step::{LOOK_AROUND, Phase, Place, Puller, Walk};
+use super::wait;
+use crate::error::Failure;
+use crate::ledger::{self, NewRun};
+use crate::pg_compat;
+use crate::transaction::{Unit, catching};
+use pgrx::prelude::*;
+use std::ffi::CString;
+use std::sync::Arc;
+
+/// A worker's number and the segment it reads from, packed into the one argument it gets.
+pub struct WorkerArgument {
+    pub segment: u32,
+    /// From 1; 0 for the one that only writes down how a run ended.
+    pub number: u16,
+}
+
+impl WorkerArgument {
+    pub fn pack(&self) -> pg_sys::Datum {
+        pg_sys::Datum::from(u64::from(self.number) << 32 | u64::from(self.segment))
+    }
+
+    fn unpack(datum: pg_sys::Datum) -> Self {
+        let packed = datum.value() as u64;
+        WorkerArgument { segment: (packed & 0xffff_ffff) as u32, number: (packed >> 32) as u16 }
+    }
+}
+
+/// Entry point; named in [`super::leader`] when the worker is registered.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
+    let argument = WorkerArgument::unpack(argument);
+    // SAFETY: the server's own handlers; `die` ends a running statement, as in a backend.
+    unsafe {
+        pg_compat::die_on_sigterm();
+        pg_sys::BackgroundWorkerUnblockSignals();
+    }
+    // The leader may have gone already, and the segment with it.
+    let Some(shared) = Shared::attach(argument.segment) else { return };
+    if argument.number == 0 {
+        write_outcome(&shared);
+        return;
+    }
+    let slot = shared.slot(usize::from(argument.number) - 1);
+    let outcome = shared.request().and_then(|request| work(&shared, slot, request, &argument));
+    match outcome {
+        Ok(()) => slot.finish(),
+        Err(failure) => slot.fail(&failure),
+    }
+    wake_leader();
+}
+
+fn work(
+    shared: &Shared,
+    slot: &Slot,
+    request: Request,
+    argument: &WorkerArgument,
+) -> Result<(), Failure> {
+    connect(&request);
+    let request = Arc::new(request);
+    let number = i32::from(argument.number);
+    let place = WorkerPlace { shared, slot, request: request.clone(), number, announced: None };
+    let mut puller = Puller::new(place, request.clone());
+    let outcome = catching(|| {
+        open(shared, &request, number)?;
+        pull_all(&mut puller, &request)
+    });
+    let stopped = shared.control().is_stopped();
+    close(shared, &mut puller, &request, outcome.as_ref().err(), stopped);
+    outcome
+}
+
+/// Connects to the request's database in the role of the caller.
+fn connect(request: &Request) {
+    let database = pg_sys::Oid::from(request.database);
+    let session_role = pg_sys::Oid::from(request.session_role);
+    // SAFETY: once, before anything else touches the database. The role is set the way SECURITY
+    // DEFINER sets it, outside a transaction, so it stands for all of them.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, session_role, 0);
+        let role = pg_sys::Oid::from(request.role);
+        pg_sys::SetUserIdAndSecContext(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+    }
+    for (name, value) in &request.settings {
+        let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str()))
+        else {
+            continue;
+        };
+        // SAFETY: as SET would, inside a transaction that some checks need; one that the caller
+        // was allowed to set.
+        unsafe {
+            pg_sys::StartTransactionCommand();
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SET,
+                true,
+                pg_sys::WARNING as i32,
+                false,
+            );
+            pg_sys::CommitTransactionCommand();
+        }
+    }
+}
+
+/// The first worker writes the run and its slices; the others wait for that.
+fn open(shared: &Shared, request: &Request, number: i32) -> Result<(), Failure> {
+    let control = shared.control();
+    if number == 1 {
+        in_transaction(|| ledger::open_run(&NewRun { request, leader_pid: leader_pid() }))?;
+        control.set_opened();
+        return Ok(());
+    }
+    while !control.is_opened() && !control.is_stopped() {
+        wait::wait(None, LOOK_AROUND / 10);
+    }
+    Ok(())
+}
+
+fn pull_all(puller: &mut Puller<WorkerPlace<'_>>, request: &Request) -> Result<(), Failure> {
+    loop {
+        puller.place.look_around()?;
+        let worker = puller.place.worker();
+        let Some(slice_no) = in_transaction(|| ledger::claim_slice(request.run_id, worker))? else {
+            return Ok(());
+        };
+        let slice = request
+            .slice(slice_no)
+            .ok_or_else(|| Failure::internal(format!("no slice {slice_no} in the request")))?;
+        let mut walk = Walk::new(slice.clone());
+        while !walk.is_done() {
+            puller.advance(&mut walk)?;
+        }
+    }
+}
+
+/// Writes what is left to write: late times, and the run's end where this worker is the one to
+/// know it.
+fn close(
+    shared: &Shared,
+    puller: &mut Puller<WorkerPlace<'_>>,
+    request: &Request,
+    failure: Option<&Failure>,
+    stopped: bool,
+) {
+    let last = shared.control().leave();
+    let written = in_transaction(|| {
+        puller.note_commit_times()?;
+        match failure {
+            Some(failure) if stopped => {
+                ledger::close_run(request.run_id, "cancelled", Some(failure))
+            }
+            Some(failure) => ledger::close_run(request.run_id, "failed", Some(failure)),
+            None if last && !stopped => ledger::close_run(request.run_id, "done", None),
+            None => Ok(()),
+        }
+    });
+    if let Err(failure) = written {
+        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+    }
+}
+
+/// The clerk's whole work: a worker died without a word, so somebody else writes that down.
+fn write_outcome(shared: &Shared) {
+    let Ok(request) = shared.request() else { return };
+    connect(&request);
+    let failure = shared.slot(0).failure();
+    let written = in_transaction(|| ledger::close_run(request.run_id, "failed", Some(&failure)));
+    if let Err(failure) = written {
+        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+    }
+}
+
+fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let unit = Unit::begin_transaction();
+    match catching(f) {
+        Ok(value) => unit.commit().map(|()| value),
+        Err(failure) => {
+            unit.roll_back();
+            Err(failure)
+        }
+    }
+}
+
+fn leader_pid() -> i32 {
+    // SAFETY: set by the postmaster before the worker starts.
+    unsafe { (*pg_sys::MyBgworkerEntry).bgw_notify_pid }
+}
+
+/// Wakes the leader, if it is still there.
+fn wake_leader() {
+    // SAFETY: the process table's entry stays in place; a latch set in vain does no harm.
+    unsafe {
+        let leader = pg_sys::BackendPidGetProc(leader_pid());
+        if !leader.is_null() {
+            pg_sys::SetLatch(&mut (*leader).procLatch);
+        }
+    }
+}
+
+struct WorkerPlace<'a> {
+    shared: &'a Shared,
+    slot: &'a Slot,
+    request: Arc<Request>,
+    number: i32,
+    announced: Option<(i32, Phase)>,
+}
+
+impl Place for WorkerPlace<'_> {
+    fn begin(&mut self) -> Unit {
+        Unit::begin_transaction()
+    }
+
+    fn number_batch(&mut self) -> i32 {
+        self.shared.control().number_batch()
+    }
+
+    fn report(&mut self, report: BatchReport) {
+        while !self.slot.report(&report) {
+            // The leader's client reads slowly; what is committed waits to be told.
+            if self.look_around().is_err() {
+                return;
+            }
+            wait::wait(None, LOOK_AROUND);
+        }
+        wake_leader();
+    }
+
+    fn announce(&mut self, slice: &SliceRequest, phase: Phase) {
+        if self.announced == Some((slice.slice_no, phase)) {
+            return;
+        }
+        self.announced = Some((slice.slice_no, phase));
+        let text = format!(
+            "lrs_extract run {} slice {} ({}): {}",
+            self.request.run_id,
+            slice.slice_no,
+            slice.partition,
+            phase.as_str()
+        );
+        if let Ok(text) = CString::new(text) {
+            // SAFETY: the text is copied.
+            unsafe {
+                pg_sys::pgstat_report_activity(pg_sys::BackendState::STATE_RUNNING, text.as_ptr());
+            }
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.slot.note(text);
+        warning!("lrs_extract run {} worker {}: {text}", self.request.run_id, self.number);
+        wake_leader();
+    }
+
+    fn look_around(&mut self) -> Result<(), Failure> {
+        check_for_interrupts!();
+        if self.shared.control().is_stopped() {
+            return Err(Failure::new("57014", "the run was stopped"));
+        }
+        // SAFETY: a look at the process table.
+        let leader_gone = unsafe { pg_sys::BackendPidGetProc(leader_pid()).is_null() };
+        if leader_gone {
+            return Err(Failure::new("57014", "the session that started the run has gone"));
+        }
+        Ok(())
+    }
+
+    fn worker(&self) -> i32 {
+        self.number
+    }
+}

@@ -1,0 +1,15 @@
+//! The arithmetic of the key space: which part of a period is left to pull.
+//!
+//! In: a period, the source's partitions, what earlier runs covered.
+//! Out: intervals of keys, none of them covered, each inside one partition.
+//! Pure Rust; called by `api::plan`, `run` and the page walk of `source`.
+
+mod coverage;
+mod edge;
+mod layout;
+mod width;
+
+pub use coverage::{Interval, subtract};
+pub use edge::{Edge, Key};
+pub use layout::{PlannedSlice, Segment, SliceState, lay_out};
+pub use width::Width;

@@ -1,0 +1,29 @@
+//! The source database, seen through a client connection: who it is, what its table looks like,
+//! and the walk over its rows.
+//!
+//! In: a [`ConnectSpec`] and a table description. Out: raw rows in key order, page after page.
+//! Pure Rust: runs in threads that never touch the stage server. Called by `run` and `api`.
+
+mod connect;
+mod copy;
+mod describe;
+mod error;
+mod estimate;
+mod keyset;
+mod options;
+mod partition;
+mod sql;
+mod tls;
+mod walk;
+
+pub use connect::{Canceller, Session, source_asks_for_password};
+pub use copy::{RawChunk, RawRow, from_wire, to_wire};
+pub use describe::{StatementKind, Table, TableNames, WalkTable};
+pub use error::{SourceError, Trouble};
+pub use estimate::{Estimate, estimate};
+pub use keyset::Cursor;
+pub use options::{
+    ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
+};
+pub use sql::{quote_identifier, quote_literal, timestamp_literal};
+pub use walk::{Budget, Doing, Permit, Piece, WalkRequest, walk};

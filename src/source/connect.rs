@@ -1,0 +1,177 @@
+//! Opening a session on the source, and cancelling what it runs.
+
+use super::error::{SourceError, Trouble};
+use super::options::{ConnectSpec, SslMode};
+use super::sql::quote_literal;
+use super::tls;
+use postgres::{Client, Config, config};
+use std::path::Path;
+use std::time::Duration;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+const ACTION: &str = "connect to the source";
+
+/// An open session on the source: read-only, UTC, with time limits set.
+pub struct Session {
+    pub(super) client: Client,
+    canceller: Canceller,
+}
+
+/// Stops the statement that a [`Session`] runs, from any thread.
+#[derive(Clone)]
+pub struct Canceller {
+    token: postgres::CancelToken,
+    tls: MakeRustlsConnect,
+}
+
+impl Canceller {
+    /// Asks the source to cancel; whether it did shows in the session's own outcome.
+    pub fn cancel(&self) {
+        // A source that cannot be reached runs nothing that we could stop.
+        let _ = self.token.cancel_query(self.tls.clone());
+    }
+}
+
+impl Session {
+    /// Opens a session, named `application_name` in the source's pg_stat_activity.
+    ///
+    /// The TCP connect is bounded by `limits.connect`; the handshake that follows is not (a hung
+    /// server can hold it), so whoever waits for this bounds it from outside.
+    ///
+    /// # Errors
+    /// [`SourceError`], classified; it never holds the password.
+    pub fn open(spec: &ConnectSpec, application_name: &str) -> Result<Session, SourceError> {
+        let tls = tls::connector(spec)?;
+        let mut client = config_of(spec, application_name)?
+            .connect(tls.clone())
+            .map_err(|e| SourceError::from_client(ACTION, &e))?;
+        let canceller = Canceller { token: client.cancel_token(), tls };
+        client
+            .batch_execute(&session_sql(spec))
+            .map_err(|e| SourceError::from_client("set up the source session", &e))?;
+        Ok(Session { client, canceller })
+    }
+
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// Runs a query that yields one boolean, such as `pause_while`.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it, or when the answer is no boolean.
+    pub fn ask(&mut self, query: &str) -> Result<bool, SourceError> {
+        let action = "ask the source whether to pause";
+        let row =
+            self.client.query_opt(query, &[]).map_err(|e| SourceError::from_client(action, &e))?;
+        let Some(row) = row else { return Ok(false) };
+        row.try_get::<_, Option<bool>>(0).map(|answer| answer.unwrap_or(false)).map_err(|e| {
+            SourceError::permanent(action, "42804", e.to_string())
+                .with_hint("pause_while must be a query that returns one boolean.")
+        })
+    }
+}
+
+/// Whether the source really asks for a password: a session without one must fail for the lack of
+/// it. A caller who is no superuser may only connect where it does (the rule of postgres_fdw and
+/// dblink), because otherwise the stage server's own identity would open the door.
+///
+/// # Errors
+/// [`SourceError`] when the connection fails for another reason.
+pub fn source_asks_for_password(spec: &ConnectSpec) -> Result<bool, SourceError> {
+    let bare = ConnectSpec { password: None, ..spec.clone() };
+    match config_of(&bare, "lrs_extract")?.connect(tls::connector(&bare)?) {
+        Ok(_) => Ok(false),
+        Err(e) if is_password_missing(&e) => Ok(true),
+        Err(e) => {
+            let error = SourceError::from_client(ACTION, &e);
+            // Refused before any password could count: the real attempt, the same but for the
+            // password, meets the same and tells why.
+            if error.trouble == Trouble::Permanent { Ok(true) } else { Err(error) }
+        }
+    }
+}
+
+fn is_password_missing(error: &postgres::Error) -> bool {
+    use std::error::Error as _;
+    error.source().is_some_and(|cause| cause.to_string().contains("password missing"))
+}
+
+fn is_socket_folder(host: &str) -> bool {
+    host.starts_with('/')
+}
+
+fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, SourceError> {
+    let mut config = Config::new();
+    let host = spec.host.as_deref().unwrap_or("localhost");
+    let local = spec.hostaddr.is_none() && is_socket_folder(host);
+    if local {
+        config.host_path(Path::new(host));
+    } else {
+        if spec.host.is_some() || spec.hostaddr.is_none() {
+            config.host(host);
+        }
+        if let Some(addr) = spec.hostaddr.as_deref().and_then(|a| a.parse().ok()) {
+            config.hostaddr(addr);
+        }
+    }
+    config.port(spec.port.unwrap_or(5432));
+    let user = spec.user.as_deref().ok_or_else(|| {
+        SourceError::permanent(ACTION, "28000", "the user mapping names no user")
+            .with_hint("alter user mapping for current_user server … options (add user '…');")
+    })?;
+    config.user(user);
+    if let Some(password) = &spec.password {
+        config.password(password.reveal());
+    }
+    if let Some(dbname) = &spec.dbname {
+        config.dbname(dbname);
+    }
+    config.application_name(application_name);
+    config.connect_timeout(spec.limits.connect);
+    config.keepalives(spec.keepalives.unwrap_or(true));
+    config.keepalives_idle(Duration::from_secs(30));
+    config.keepalives_interval(Duration::from_secs(10));
+    config.keepalives_retries(3);
+    config.tcp_user_timeout(Duration::from_secs(60));
+    config.ssl_mode(match spec.sslmode {
+        // A Unix socket never speaks TLS: as libpq, sslmode does not apply to it.
+        _ if local => config::SslMode::Disable,
+        SslMode::Disable => config::SslMode::Disable,
+        SslMode::Prefer => config::SslMode::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => config::SslMode::Require,
+    });
+    Ok(config)
+}
+
+fn session_sql(spec: &ConnectSpec) -> String {
+    let millis = |d: Duration| quote_literal(&d.as_millis().to_string());
+    format!(
+        "{}set statement_timeout = {};\nset lock_timeout = {};\n\
+         set idle_in_transaction_session_timeout = {};\n",
+        include_str!("../../sql/source/session.sql"),
+        millis(spec.limits.statement),
+        millis(spec.limits.lock),
+        millis(spec.limits.statement),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_sets_every_time_limit() {
+        let sql = session_sql(&ConnectSpec::default());
+        for setting in ["statement_timeout = '300000'", "lock_timeout = '10000'", "read_only = on"]
+        {
+            assert!(sql.contains(setting), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_without_a_user_is_refused() {
+        let refused = config_of(&ConnectSpec::default(), "x");
+        assert!(refused.is_err_and(|e| e.trouble == Trouble::Permanent));
+    }
+}

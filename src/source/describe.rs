@@ -1,0 +1,248 @@
+//! What the source's table is: its columns, its partitions, the clock of its server.
+
+use super::connect::Session;
+use super::error::SourceError;
+use super::partition::{self, Node};
+use super::sql::{quote_identifier, timestamp_literal};
+use crate::slice::Segment;
+use chrono::{DateTime, Utc};
+use postgres::types::ToSql;
+use serde::{Deserialize, Serialize};
+
+/// The names by which a pipeline finds its rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableNames {
+    /// As SQL writes it, schema and all: `acid.lrs_statement_new`.
+    pub table: String,
+    /// Column names, exactly as in the catalog.
+    pub timestamp: String,
+    pub actor: String,
+    pub statement: String,
+    /// Further columns that the mapping asks for, sent as text.
+    pub extra: Vec<String>,
+}
+
+/// How the statement column comes over the wire in binary COPY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatementKind {
+    /// A version byte, then the text (`jsonb_send`).
+    Jsonb,
+    /// The text alone: json, text, varchar.
+    Text,
+}
+
+/// The source's table as one session found it.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub names: TableNames,
+    pub statement_kind: StatementKind,
+    /// The table's own name as the source prints it: schema and table, quoted where needed.
+    pub sql_name: String,
+    /// `server_version_num` of the source.
+    pub version: i32,
+    /// The source's clock when it was asked.
+    pub now: DateTime<Utc>,
+    oid: u32,
+    nodes: Vec<Node>,
+}
+
+/// The part of a [`Table`] that the walk needs, in a form that travels to a worker.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WalkTable {
+    pub sql_name: String,
+    pub timestamp: String,
+    pub actor: String,
+    pub statement: String,
+    pub extra: Vec<String>,
+    pub statement_kind: StatementKind,
+}
+
+impl WalkTable {
+    /// The select list of a page: key, statement, further columns as text.
+    pub fn select_list(&self) -> String {
+        let mut list = format!("{}, {}, {}", self.timestamp, self.actor, self.statement);
+        for column in &self.extra {
+            list.push_str(&format!(", {column}::pg_catalog.text"));
+        }
+        list
+    }
+}
+
+const ACTION: &str = "read the source table's description";
+
+impl Table {
+    /// Asks the source about the table of `names`.
+    ///
+    /// # Errors
+    /// [`SourceError`] when the table or a column is missing, is of a type the walk cannot use, or
+    /// the session fails.
+    pub fn describe(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
+        let found = query(session, include_str!("../../sql/source/describe.sql"), &[&names.table])?;
+        let row = found.first().ok_or_else(|| {
+            SourceError::permanent(ACTION, "42P01", format!("no table {} there", names.table))
+                .with_hint("source_table of the pipeline is read with its schema: 'acid.lrs_statement_new'.")
+        })?;
+        let oid: u32 = get(row, "oid")?;
+        let kind: i8 = get(row, "relkind")?;
+        if !b"rpvmf".contains(&kind.cast_unsigned()) {
+            return Err(SourceError::permanent(
+                ACTION,
+                "42809",
+                format!("{} is neither a table nor a view", names.table),
+            ));
+        }
+        let statement_kind = check_columns(session, oid, names)?;
+        let column: &str = &names.timestamp;
+        let nodes =
+            query(session, include_str!("../../sql/source/partitions.sql"), &[&oid, &column])?
+                .iter()
+                .map(|row| {
+                    Ok(Node {
+                        oid: get(row, "oid")?,
+                        parent: get(row, "parent")?,
+                        name: get(row, "name")?,
+                        bound: get(row, "bound")?,
+                        cut_by_time: get(row, "cut_by_time")?,
+                    })
+                })
+                .collect::<Result<Vec<_>, SourceError>>()?;
+        let micros: i64 = get(row, "now_micros")?;
+        Ok(Table {
+            names: names.clone(),
+            statement_kind,
+            sql_name: get(row, "name")?,
+            version: get(row, "version")?,
+            now: DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH),
+            oid,
+            nodes,
+        })
+    }
+
+    /// What the walk needs, with every name quoted.
+    pub fn for_walk(&self) -> WalkTable {
+        WalkTable {
+            sql_name: self.sql_name.clone(),
+            timestamp: quote_identifier(&self.names.timestamp),
+            actor: quote_identifier(&self.names.actor),
+            statement: quote_identifier(&self.names.statement),
+            extra: self.names.extra.iter().map(|c| quote_identifier(c)).collect(),
+            statement_kind: self.statement_kind,
+        }
+    }
+
+    /// The stretches of `[from, to)` that can hold rows; see [`partition::segments`].
+    pub fn segments(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Segment> {
+        partition::segments(&self.sql_name, &self.nodes, from, to)
+    }
+
+    /// The smallest (or largest) finite timestamp of the table, by its index where it has one;
+    /// `None` in an empty table. It stands in for an infinite bound of a period.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub fn extreme(
+        &self,
+        session: &mut Session,
+        smallest: bool,
+    ) -> Result<Option<DateTime<Utc>>, SourceError> {
+        let column = quote_identifier(&self.names.timestamp);
+        let sql = format!(
+            "select (extract(epoch from date_trunc('second', t)) * 1000000)::int8 \
+             from (select {column} as t from {} where {column} > {} and {column} < {} \
+             order by {column} {} limit 1) as one",
+            self.sql_name,
+            timestamp_literal(MOST_DISTANT_PAST),
+            timestamp_literal(MOST_DISTANT_FUTURE),
+            if smallest { "asc" } else { "desc" },
+        );
+        let rows = query(session, &sql, &[])?;
+        let micros: Option<i64> = match rows.first() {
+            Some(row) => row.try_get(0).map_err(|e| SourceError::from_client(ACTION, &e))?,
+            None => None,
+        };
+        Ok(micros.and_then(DateTime::from_timestamp_micros))
+    }
+
+    /// How well the heap follows the timestamp, per table that holds rows (-1 … 1), where the
+    /// source has statistics that this user may see.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub fn correlations(&self, session: &mut Session) -> Result<Vec<(String, f32)>, SourceError> {
+        let column: &str = &self.names.timestamp;
+        query(session, include_str!("../../sql/source/correlation.sql"), &[&self.oid, &column])?
+            .iter()
+            .map(|row| Ok((get(row, "name")?, get(row, "correlation")?)))
+            .collect()
+    }
+}
+
+/// 4713 BC and 294276 AD are PostgreSQL's ends, 262143 is chrono's; nobody keeps records there.
+const MOST_DISTANT_PAST: DateTime<Utc> = DateTime::from_timestamp(-210_000_000_000, 0).unwrap();
+const MOST_DISTANT_FUTURE: DateTime<Utc> = DateTime::from_timestamp(8_000_000_000_000, 0).unwrap();
+
+fn query(
+    session: &mut Session,
+    sql: &str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<postgres::Row>, SourceError> {
+    session.client.query(sql, params).map_err(|e| SourceError::from_client(ACTION, &e))
+}
+
+fn get<'a, T: postgres::types::FromSql<'a>>(
+    row: &'a postgres::Row,
+    column: &str,
+) -> Result<T, SourceError> {
+    row.try_get(column).map_err(|e| SourceError::permanent(ACTION, "XX000", e.to_string()))
+}
+
+/// Checks that each column is there and of a usable type; tells how the statement is sent.
+fn check_columns(
+    session: &mut Session,
+    oid: u32,
+    names: &TableNames,
+) -> Result<StatementKind, SourceError> {
+    let mut wanted = vec![&names.timestamp, &names.actor, &names.statement];
+    wanted.extend(&names.extra);
+    let rows = query(session, include_str!("../../sql/source/columns.sql"), &[&oid, &wanted])?;
+    let mut types = std::collections::HashMap::new();
+    for row in &rows {
+        types.insert(get::<String>(row, "name")?, get::<String>(row, "type")?);
+    }
+    let type_of = |column: &str| {
+        types.get(column).map(String::as_str).ok_or_else(|| {
+            SourceError::permanent(
+                ACTION,
+                "42703",
+                format!("{} has no column \"{column}\"", names.table),
+            )
+            .with_hint("Mend the column names in lrs_extract.pipeline.")
+        })
+    };
+    let unusable = |column: &str, found: &str, wanted: &str| {
+        Err(SourceError::permanent(
+            ACTION,
+            "42804",
+            format!("column \"{column}\" of {} is of type {found}; {wanted}", names.table),
+        ))
+    };
+    match type_of(&names.timestamp)? {
+        "timestamptz" => {}
+        other => return unusable(&names.timestamp, other, "the walk needs timestamptz"),
+    }
+    match type_of(&names.actor)? {
+        "int8" | "int4" | "int2" => {}
+        other => {
+            return unusable(&names.actor, other, "the walk needs bigint, integer or smallint");
+        }
+    }
+    for column in &names.extra {
+        type_of(column)?;
+    }
+    match type_of(&names.statement)? {
+        "jsonb" => Ok(StatementKind::Jsonb),
+        "json" | "text" | "varchar" => Ok(StatementKind::Text),
+        other => unusable(&names.statement, other, "statements are jsonb, json or text"),
+    }
+}

@@ -1,0 +1,153 @@
+//! What can go wrong with the source, and whether it is worth trying again.
+
+use postgres::error::{DbError, SqlState};
+use std::error::Error as _;
+
+/// What a failure calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Connection lost, restart, standby conflict, serialization, no slot: try again later.
+    Transient,
+    /// The source's statement_timeout ran out: try again with a smaller page.
+    StatementTimeout,
+    /// Trying again gives the same: wrong password, missing table, no permission.
+    Permanent,
+}
+
+/// A failure while talking to the source.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("could not {action}: {message}")]
+pub struct SourceError {
+    /// What was being done, as a verb phrase ("connect to the source").
+    pub action: String,
+    /// What the server or the client library said.
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+    /// The SQLSTATE; 08006 where the server did not say one.
+    pub sqlstate: String,
+    pub trouble: Trouble,
+}
+
+impl SourceError {
+    pub fn permanent(action: &str, sqlstate: &str, message: impl Into<String>) -> Self {
+        SourceError {
+            action: action.to_owned(),
+            message: message.into(),
+            detail: None,
+            hint: None,
+            sqlstate: sqlstate.to_owned(),
+            trouble: Trouble::Permanent,
+        }
+    }
+
+    pub fn transient(action: &str, sqlstate: &str, message: impl Into<String>) -> Self {
+        SourceError {
+            trouble: Trouble::Transient,
+            ..SourceError::permanent(action, sqlstate, message)
+        }
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// An error of the client library, met during `action`.
+    pub fn from_client(action: &str, error: &postgres::Error) -> Self {
+        if let Some(db) = error.as_db_error() {
+            return SourceError::from_server(action, db);
+        }
+        let cause = error.source().map(ToString::to_string);
+        let message = match &cause {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        // The client library has no public kinds; its texts are its interface here.
+        let text = error.to_string();
+        let tls = text.contains("TLS") || cause.as_deref().is_some_and(is_about_certificates);
+        if tls {
+            return SourceError::permanent(action, "08001", message)
+                .with_hint("Check sslmode and sslrootcert of the foreign server.");
+        }
+        if text.contains("invalid configuration") || text.contains("authentication error") {
+            return SourceError::permanent(action, "28000", message).with_hint(
+                "Check user and password of the user mapping: alter user mapping … options (set password '…').",
+            );
+        }
+        SourceError::transient(action, "08006", message)
+    }
+
+    fn from_server(action: &str, db: &DbError) -> Self {
+        SourceError {
+            action: action.to_owned(),
+            message: db.message().to_owned(),
+            detail: db.detail().map(str::to_owned),
+            hint: db.hint().map(str::to_owned),
+            sqlstate: db.code().code().to_owned(),
+            trouble: classify(db.code(), db.message()),
+        }
+    }
+
+    /// An I/O error of the COPY stream, which wraps the client library's own.
+    pub fn from_stream(action: &str, error: &std::io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
+            Some(client) => SourceError::from_client(action, client),
+            None => SourceError::transient(action, "08006", error.to_string()),
+        }
+    }
+}
+
+fn is_about_certificates(cause: &str) -> bool {
+    cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls")
+}
+
+fn classify(code: &SqlState, message: &str) -> Trouble {
+    if *code == SqlState::QUERY_CANCELED {
+        // 57014 is both a statement timeout and somebody's pg_cancel_backend; the text tells, and
+        // where the source speaks another language the smaller page does no harm either.
+        return if message.contains("user request") {
+            Trouble::Transient
+        } else {
+            Trouble::StatementTimeout
+        };
+    }
+    let transient = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::OBJECT_IN_USE,
+        SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+    ];
+    // 08 connection, 53 resources (too many connections, memory, disk), 58 system trouble.
+    let classes = ["08", "53", "58"];
+    if transient.contains(code) || classes.iter().any(|c| code.code().starts_with(c)) {
+        Trouble::Transient
+    } else {
+        Trouble::Permanent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_transient_and_a_missing_table_is_not() {
+        assert_eq!(classify(&SqlState::ADMIN_SHUTDOWN, ""), Trouble::Transient);
+        assert_eq!(classify(&SqlState::TOO_MANY_CONNECTIONS, ""), Trouble::Transient);
+        assert_eq!(classify(&SqlState::UNDEFINED_TABLE, ""), Trouble::Permanent);
+        assert_eq!(classify(&SqlState::INVALID_PASSWORD, ""), Trouble::Permanent);
+    }
+
+    #[test]
+    fn a_statement_timeout_is_told_from_a_cancel() {
+        let timeout = "canceling statement due to statement timeout";
+        let cancel = "canceling statement due to user request";
+        assert_eq!(classify(&SqlState::QUERY_CANCELED, timeout), Trouble::StatementTimeout);
+        assert_eq!(classify(&SqlState::QUERY_CANCELED, cancel), Trouble::Transient);
+    }
+}

@@ -1,0 +1,118 @@
+//! The source's own estimates of a slice, from EXPLAIN: nothing is counted.
+
+use super::connect::Session;
+use super::describe::WalkTable;
+use super::error::SourceError;
+use super::keyset::{Cursor, range_condition};
+use crate::slice::Interval;
+use serde_json::Value;
+
+/// What the source's planner thinks of an interval.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimate {
+    pub rows: i64,
+    /// Rows × the planner's average width; compressed and out-of-line values make the wire larger.
+    pub bytes: i64,
+    /// How a page would be read, from the top of the plan down: "Limit, Index Scan using …".
+    pub access_path: String,
+    /// Set where a page would sort or read everything.
+    pub no_index: bool,
+}
+
+const ACTION: &str = "estimate a slice by EXPLAIN";
+
+/// Asks the source to plan the interval as a whole (for rows and bytes) and its first page of
+/// `batch` rows (for the access path).
+///
+/// # Errors
+/// [`SourceError`] as the source reports it.
+pub fn estimate(
+    session: &mut Session,
+    table: &WalkTable,
+    interval: &Interval,
+    batch: u64,
+) -> Result<Estimate, SourceError> {
+    let whole = format!(
+        "select {} from {} where {}",
+        table.select_list(),
+        table.sql_name,
+        range_condition(table, interval),
+    );
+    let plan = explain(session, &whole)?;
+    let number = |key: &str| plan.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+    let rows = number("Plan Rows");
+    let page = Cursor::new(*interval).first_page(table, batch);
+    let mut nodes = Vec::new();
+    describe_plan(&explain(session, &page)?, &mut nodes);
+    Ok(Estimate {
+        rows: rows as i64,
+        bytes: (rows * number("Plan Width")) as i64,
+        no_index: nodes.iter().any(|n| n.starts_with("Sort") || n.starts_with("Seq Scan")),
+        access_path: nodes.join(", "),
+    })
+}
+
+fn explain(session: &mut Session, sql: &str) -> Result<Value, SourceError> {
+    let row = session
+        .client
+        .query_one(&format!("explain (format json, costs on) {sql}"), &[])
+        .map_err(|e| SourceError::from_client(ACTION, &e))?;
+    let unreadable = |e: String| SourceError::permanent(ACTION, "XX000", e);
+    let Json(mut plans) = row.try_get(0).map_err(|e| unreadable(e.to_string()))?;
+    plans
+        .get_mut(0)
+        .and_then(|p| p.get_mut("Plan"))
+        .map(Value::take)
+        .ok_or_else(|| unreadable("EXPLAIN gave no plan".to_owned()))
+}
+
+/// `json` over the wire is its text.
+struct Json(Value);
+
+impl<'a> postgres::types::FromSql<'a> for Json {
+    fn from_sql(
+        _: &postgres::types::Type,
+        raw: &'a [u8],
+    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Json(serde_json::from_slice(raw)?))
+    }
+
+    fn accepts(ty: &postgres::types::Type) -> bool {
+        *ty == postgres::types::Type::JSON
+    }
+}
+
+/// Names the nodes from the top down, each kind once: a plan of sixty partitions stays readable.
+fn describe_plan(plan: &Value, nodes: &mut Vec<String>) {
+    let text = |key: &str| plan.get(key).and_then(Value::as_str);
+    if let Some(kind) = text("Node Type") {
+        let name = match text("Index Name").or_else(|| text("Relation Name")) {
+            Some(on) if kind.starts_with("Index") => format!("{kind} using {on}"),
+            Some(on) => format!("{kind} on {on}"),
+            None => kind.to_owned(),
+        };
+        // "Limit" tops every page.
+        if kind != "Limit" && !nodes.contains(&name) {
+            nodes.push(name);
+        }
+    }
+    for child in plan.get("Plans").and_then(Value::as_array).into_iter().flatten() {
+        describe_plan(child, nodes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_plan_reads_from_the_top_down() {
+        let plan = json!({"Node Type": "Limit", "Plans": [{"Node Type": "Merge Append", "Plans": [
+            {"Node Type": "Index Scan", "Index Name": "a_idx", "Relation Name": "a"},
+            {"Node Type": "Seq Scan", "Relation Name": "b"}]}]});
+        let mut nodes = Vec::new();
+        describe_plan(&plan, &mut nodes);
+        assert_eq!(nodes, ["Merge Append", "Index Scan using a_idx", "Seq Scan on b"]);
+    }
+}

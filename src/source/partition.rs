@@ -1,0 +1,231 @@
+//! The source's partition tree, and the stretches of time that its parts hold.
+
+use crate::slice::Segment;
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// A node of `pg_partition_tree`, as `sql/source/partitions.sql` reads it.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub oid: u32,
+    pub parent: Option<u32>,
+    pub name: String,
+    /// `pg_get_expr(relpartbound)`; `None` at the root.
+    pub bound: Option<String>,
+    /// Whether the node is range-partitioned by the timestamp alone.
+    pub cut_by_time: bool,
+}
+
+/// A range of time, open where `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    from: Option<DateTime<Utc>>,
+    to: Option<DateTime<Utc>>,
+}
+
+impl Range {
+    fn clip(self, within: Range) -> Range {
+        Range {
+            from: self.from.max(within.from),
+            to: match (self.to, within.to) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        matches!((self.from, self.to), (Some(from), Some(to)) if from >= to)
+    }
+}
+
+/// The stretches of `[from, to)` that can hold rows, in time order, each with the partition that
+/// holds them. Time that no partition takes is left out; what the default partition takes, and a
+/// sub-tree that is not cut by time, come under their own names.
+///
+/// `name` is the table's own name, for a table without partitions.
+pub fn segments(
+    name: &str,
+    nodes: &[Node],
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<Segment> {
+    let mut children: HashMap<u32, Vec<&Node>> = HashMap::new();
+    for node in nodes {
+        if let Some(parent) = node.parent {
+            children.entry(parent).or_default().push(node);
+        }
+    }
+    let mut pieces = Vec::new();
+    let whole = Range { from: Some(from), to: Some(to) };
+    match nodes.iter().find(|node| node.parent.is_none_or(|p| nodes.iter().all(|n| n.oid != p))) {
+        Some(root) => descend(root, whole, &children, &mut pieces),
+        None => pieces.push((name.to_owned(), whole)),
+    }
+    pieces
+        .into_iter()
+        .filter_map(|(partition, range)| {
+            Some(Segment { partition, from: range.from?, to: range.to? })
+        })
+        .filter(|segment| segment.from < segment.to)
+        .collect()
+}
+
+fn descend(
+    node: &Node,
+    range: Range,
+    children: &HashMap<u32, Vec<&Node>>,
+    pieces: &mut Vec<(String, Range)>,
+) {
+    if range.is_empty() {
+        return;
+    }
+    if !node.cut_by_time {
+        pieces.push((node.name.clone(), range));
+        return;
+    }
+    let below: &[&Node] = children.get(&node.oid).map_or(&[], Vec::as_slice);
+    let default = below.iter().copied().find(|n| n.bound.as_deref() == Some("DEFAULT"));
+    let mut cut: Vec<(Range, &Node)> =
+        below.iter().filter_map(|n| Some((parse_bound(n.bound.as_deref()?)?, *n))).collect();
+    cut.sort_by_key(|(bound, _)| bound.from);
+    let mut position = range.from;
+    for (bound, child) in cut {
+        if let Some(default) = default {
+            descend(
+                default,
+                Range { from: position, to: bound.from }.clip(range),
+                children,
+                pieces,
+            );
+        }
+        descend(child, bound.clip(range), children, pieces);
+        match bound.to {
+            Some(to) => position = position.max(Some(to)),
+            None => return,
+        }
+    }
+    if let Some(default) = default {
+        descend(default, Range { from: position, to: range.to }, children, pieces);
+    }
+}
+
+/// Reads `FOR VALUES FROM ('…') TO ('…')` as the source prints it with `timezone = UTC`.
+fn parse_bound(bound: &str) -> Option<Range> {
+    let rest = bound.strip_prefix("FOR VALUES FROM (")?;
+    let (from, rest) = rest.split_once(") TO (")?;
+    Some(Range { from: parse_value(from)?, to: parse_value(rest.strip_suffix(')')?)? })
+}
+
+/// `Some(None)`: unbounded on this side.
+fn parse_value(text: &str) -> Option<Option<DateTime<Utc>>> {
+    match text {
+        "MINVALUE" | "MAXVALUE" | "'-infinity'" | "'infinity'" => Some(None),
+        quoted => {
+            let text = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
+            let format = "%Y-%m-%d %H:%M:%S%.f%#z";
+            DateTime::parse_from_str(text, format).ok().map(|t| Some(t.to_utc()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        format!("{text}T00:00:00Z").parse().unwrap()
+    }
+
+    fn node(oid: u32, parent: u32, name: &str, bound: &str, cut_by_time: bool) -> Node {
+        Node {
+            oid,
+            parent: (parent > 0).then_some(parent),
+            name: name.into(),
+            bound: (!bound.is_empty()).then(|| bound.into()),
+            cut_by_time,
+        }
+    }
+
+    fn months(from: &str, to: &str) -> String {
+        format!("FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')")
+    }
+
+    fn shape(nodes: &[Node], from: &str, to: &str) -> Vec<(String, DateTime<Utc>, DateTime<Utc>)> {
+        segments("t", nodes, at(from), at(to))
+            .into_iter()
+            .map(|s| (s.partition, s.from, s.to))
+            .collect()
+    }
+
+    #[test]
+    fn a_plain_table_is_one_segment() {
+        let alone = [node(1, 0, "t", "", false)];
+        let expected = [("t".to_owned(), at("2025-01-01"), at("2026-01-01"))];
+        assert_eq!(shape(&alone, "2025-01-01", "2026-01-01"), expected);
+        assert_eq!(shape(&[], "2025-01-01", "2026-01-01"), expected);
+    }
+
+    #[test]
+    fn gaps_hold_no_rows_without_a_default_partition() {
+        let nodes = [
+            node(1, 0, "t", "", true),
+            node(2, 1, "march", &months("2025-03-01", "2025-04-01"), false),
+            node(3, 1, "may", &months("2025-05-01", "2025-06-01"), false),
+        ];
+        let found = shape(&nodes, "2025-01-01", "2025-05-11");
+        assert_eq!(
+            found,
+            [
+                ("march".into(), at("2025-03-01"), at("2025-04-01")),
+                ("may".into(), at("2025-05-01"), at("2025-05-11")),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_default_partition_holds_what_is_between() {
+        let nodes = [
+            node(1, 0, "t", "", true),
+            node(2, 1, "march", &months("2025-03-01", "2025-04-01"), false),
+            node(4, 1, "rest", "DEFAULT", false),
+        ];
+        let found = shape(&nodes, "2025-02-01", "2025-05-01");
+        assert_eq!(
+            found,
+            [
+                ("rest".into(), at("2025-02-01"), at("2025-03-01")),
+                ("march".into(), at("2025-03-01"), at("2025-04-01")),
+                ("rest".into(), at("2025-04-01"), at("2025-05-01")),
+            ]
+        );
+    }
+
+    #[test]
+    fn sub_partitions_by_time_are_cut_and_others_kept_whole() {
+        let nodes = [
+            node(1, 0, "t", "", true),
+            node(2, 1, "march", &months("2025-03-01", "2025-04-01"), true),
+            node(3, 2, "march_a", &months("2025-03-01", "2025-03-16"), false),
+            node(4, 2, "march_b", &months("2025-03-16", "2025-04-01"), false),
+            node(5, 1, "april", "FOR VALUES FROM ('2025-04-01 00:00:00+00') TO (MAXVALUE)", false),
+            node(6, 5, "april_0", "FOR VALUES WITH (modulus 2, remainder 0)", false),
+        ];
+        let found = shape(&nodes, "2025-03-10", "2025-05-01");
+        assert_eq!(
+            found,
+            [
+                ("march_a".into(), at("2025-03-10"), at("2025-03-16")),
+                ("march_b".into(), at("2025-03-16"), at("2025-04-01")),
+                ("april".into(), at("2025-04-01"), at("2025-05-01")),
+            ]
+        );
+    }
+
+    #[test]
+    fn bounds_with_fractions_are_read() {
+        let bound = "FOR VALUES FROM (MINVALUE) TO ('2025-03-01 09:00:00.5+00')";
+        let to = "2025-03-01T09:00:00.5Z".parse().unwrap();
+        assert_eq!(parse_bound(bound), Some(Range { from: None, to: Some(to) }));
+    }
+}

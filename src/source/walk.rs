@@ -1,0 +1,329 @@
+//! The reader: walks an interval page by page and hands over raw rows, ahead of whoever takes them
+//! but never by more than the memory budget.
+
+use super::connect::{Canceller, Session};
+use super::copy::{CHUNK_BYTES, ChunkBuilder, RawChunk};
+use super::describe::WalkTable;
+use super::error::SourceError;
+use super::keyset::{Cursor, PageSummary};
+use super::options::ConnectSpec;
+use crate::slice::{Edge, Interval, Key};
+use std::io::BufRead;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the reader is to do; travels to its thread.
+#[derive(Clone, Debug)]
+pub struct WalkRequest {
+    pub connect: ConnectSpec,
+    pub application_name: String,
+    pub table: WalkTable,
+    pub interval: Interval,
+    /// Rows a batch; a batch ends with the key that holds its last row.
+    pub batch: u64,
+    /// Rows a page, at most `batch`: smaller after a statement timeout.
+    pub page: u64,
+    /// A query for one boolean; while it is true no page is asked for.
+    pub pause_while: Option<String>,
+    pub max_bytes_per_second: Option<u64>,
+}
+
+/// What the reader hands over, in the order of the walk.
+#[derive(Debug)]
+pub enum Piece {
+    Rows(RawChunk),
+    /// Everything up to `position` has been handed over, `last` being the last row's key; `done` at
+    /// the interval's end.
+    BatchEnd {
+        position: Edge,
+        last: Option<Key>,
+        done: bool,
+    },
+}
+
+/// What the reader is doing, for whoever watches the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Doing {
+    Connecting = 0,
+    Reading = 1,
+    Paused = 2,
+    Throttled = 3,
+    /// Waiting for memory: the stage is slower than the source.
+    Full = 4,
+}
+
+/// Bytes that may be in memory between the reader and the end of the load.
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    used: Mutex<usize>,
+    freed: Condvar,
+    stop: AtomicBool,
+    doing: AtomicU8,
+    canceller: Mutex<Option<Canceller>>,
+}
+
+/// A share of the [`Budget`], given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut used = self.budget.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *used = used.saturating_sub(self.bytes);
+        self.budget.freed.notify_all();
+    }
+}
+
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Canceller")
+    }
+}
+
+impl Budget {
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Budget {
+            limit,
+            used: Mutex::new(0),
+            freed: Condvar::new(),
+            stop: AtomicBool::new(false),
+            doing: AtomicU8::new(Doing::Connecting as u8),
+            canceller: Mutex::new(None),
+        })
+    }
+
+    /// Waits until `bytes` fit, or nothing else is in memory: one statement always passes.
+    fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit, SourceError> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        while *used > 0 && *used + bytes > self.limit {
+            self.check_stop()?;
+            self.now(Doing::Full);
+            used = self
+                .freed
+                .wait_timeout(used, Duration::from_millis(200))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        *used += bytes;
+        self.now(Doing::Reading);
+        Ok(Permit { budget: self.clone(), bytes })
+    }
+
+    /// What the reader is doing now.
+    pub fn doing(&self) -> Doing {
+        match self.doing.load(Ordering::Relaxed) {
+            0 => Doing::Connecting,
+            2 => Doing::Paused,
+            3 => Doing::Throttled,
+            4 => Doing::Full,
+            _ => Doing::Reading,
+        }
+    }
+
+    fn now(&self, doing: Doing) {
+        self.doing.store(doing as u8, Ordering::Relaxed);
+    }
+
+    /// Asks the reader to end: it stops waiting at once; the statement it runs on the source is
+    /// cancelled by the [`Canceller`] that this returns.
+    pub fn stop(&self) -> Option<Canceller> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.freed.notify_all();
+        self.canceller.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn check_stop(&self) -> Result<(), SourceError> {
+        if self.stop.load(Ordering::SeqCst) {
+            return Err(SourceError::permanent("read the source", "57014", "stopped"));
+        }
+        Ok(())
+    }
+
+    /// Sleeps unless stopped; true when the time is over.
+    fn sleep(&self, time: Duration) -> Result<(), SourceError> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.check_stop()?;
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+        }
+        self.check_stop()
+    }
+}
+
+/// How long `pause_while` is left alone before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Walks `request.interval` to its end, giving each piece to `hand_over`, which returns false when
+/// nobody takes them any more.
+///
+/// # Errors
+/// [`SourceError`] as met; everything handed over before the last [`Piece::BatchEnd`] is whole.
+pub fn walk(
+    request: &WalkRequest,
+    budget: &Arc<Budget>,
+    mut hand_over: impl FnMut(Piece) -> bool,
+) -> Result<(), SourceError> {
+    let mut session = Session::open(&request.connect, &request.application_name)?;
+    *budget.canceller.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.canceller());
+    budget.check_stop()?;
+    budget.now(Doing::Reading);
+    let mut cursor = Cursor::new(request.interval);
+    let mut pace = Pace { started: Instant::now(), bytes: 0 };
+    loop {
+        let (mut rows, mut last) = (0, None);
+        while rows < request.batch && !cursor.is_done() {
+            wait_while_paused(&mut session, request, budget)?;
+            let limit = request.page.min(request.batch - rows);
+            let page = cursor.next_page(&request.table, limit, request.batch);
+            let mut reader = PageReader { request, budget, pace: &mut pace };
+            let summary = reader.read(&mut session, &page.sql, &mut hand_over)?;
+            cursor.advance(&page, &summary);
+            rows += summary.rows;
+            last = summary.last.or(last);
+        }
+        let (position, done) = (cursor.position(), cursor.is_done());
+        if !hand_over(Piece::BatchEnd { position, last, done }) || done {
+            return Ok(());
+        }
+    }
+}
+
+fn wait_while_paused(
+    session: &mut Session,
+    request: &WalkRequest,
+    budget: &Budget,
+) -> Result<(), SourceError> {
+    let Some(query) = &request.pause_while else { return Ok(()) };
+    while session.ask(query)? {
+        budget.now(Doing::Paused);
+        budget.sleep(PAUSE)?;
+    }
+    budget.now(Doing::Reading);
+    Ok(())
+}
+
+/// How many bytes came since when, for the rate limit.
+struct Pace {
+    started: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Sleeps as long as the rate asks for. A stream that fell behind saves up no more than a
+    /// second, so that no burst follows a pause.
+    fn keep(&mut self, bytes: u64, limit: u64, budget: &Budget) -> Result<(), SourceError> {
+        self.bytes += bytes;
+        let due = Duration::from_secs_f64(self.bytes as f64 / limit.max(1) as f64);
+        let passed = self.started.elapsed();
+        if due > passed {
+            budget.now(Doing::Throttled);
+            budget.sleep(due - passed)?;
+            budget.now(Doing::Reading);
+        } else if passed - due > Duration::from_secs(1) {
+            *self = Pace { started: Instant::now(), bytes: 0 };
+        }
+        Ok(())
+    }
+}
+
+struct PageReader<'a> {
+    request: &'a WalkRequest,
+    budget: &'a Arc<Budget>,
+    pace: &'a mut Pace,
+}
+
+impl PageReader<'_> {
+    fn read(
+        &mut self,
+        session: &mut Session,
+        sql: &str,
+        hand_over: &mut impl FnMut(Piece) -> bool,
+    ) -> Result<PageSummary, SourceError> {
+        let action = "read a page of the source";
+        let columns = 3 + self.request.table.extra.len();
+        let mut builder = ChunkBuilder::new(self.request.table.statement_kind, columns);
+        let mut stream = session
+            .client
+            .copy_out(&format!("copy ({sql}) to stdout (format binary)"))
+            .map_err(|e| SourceError::from_client(action, &e))?;
+        loop {
+            let message = stream.fill_buf().map_err(|e| SourceError::from_stream(action, &e))?;
+            if message.is_empty() {
+                break;
+            }
+            let length = message.len();
+            builder.push(message)?;
+            stream.consume(length);
+            if builder.len() >= CHUNK_BYTES {
+                self.give(&mut builder, hand_over)?;
+            }
+        }
+        builder.finish()?;
+        self.give(&mut builder, hand_over)?;
+        Ok(PageSummary {
+            rows: builder.rows(),
+            last: builder.last_key()?,
+            last_ties: builder.last_ties(),
+        })
+    }
+
+    fn give(
+        &mut self,
+        builder: &mut ChunkBuilder,
+        hand_over: &mut impl FnMut(Piece) -> bool,
+    ) -> Result<(), SourceError> {
+        let mut chunk = builder.take();
+        if chunk.rows.is_empty() {
+            return Ok(());
+        }
+        self.budget.check_stop()?;
+        let bytes = chunk.bytes.len();
+        if let Some(limit) = self.request.max_bytes_per_second {
+            self.pace.keep(bytes as u64, limit, self.budget)?;
+        }
+        chunk.permit = Some(self.budget.acquire(bytes)?);
+        if hand_over(Piece::Rows(chunk)) {
+            Ok(())
+        } else {
+            Err(SourceError::permanent("read the source", "57014", "nobody takes the rows"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_oversized_statement_passes_an_empty_budget() {
+        let budget = Budget::new(10);
+        let permit = budget.acquire(1_000).unwrap();
+        drop(permit);
+        assert_eq!(*budget.used.lock().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_budget_ends_its_wait_when_stopped() {
+        let budget = Budget::new(10);
+        let _held = budget.acquire(10).unwrap();
+        budget.stop();
+        assert!(budget.acquire(1).is_err());
+    }
+
+    #[test]
+    fn the_rate_is_kept() {
+        let budget = Budget::new(10);
+        let mut pace = Pace { started: Instant::now(), bytes: 0 };
+        let begun = Instant::now();
+        for _ in 0..10 {
+            pace.keep(1_000, 50_000, &budget).unwrap();
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(190));
+    }
+}

@@ -1,0 +1,141 @@
+//! Transactions and subtransactions, and errors of the server as values.
+//!
+//! Faces the server: main thread only.
+
+#![allow(unsafe_code)]
+
+use crate::error::Failure;
+use pgrx::{PgTryBuilder, pg_sys};
+use std::panic::AssertUnwindSafe;
+
+/// Runs `f`; an error of the server, or a panic, comes back as a value. The transaction is then in
+/// an aborted state: the caller must abort it (or the subtransaction around) before going on.
+pub fn catching<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    PgTryBuilder::new(AssertUnwindSafe(f))
+        .catch_others(|caught| Err(Failure::from_caught(caught)))
+        .execute()
+}
+
+/// What a subtransaction must put back when it is over (`src/pl/plpgsql/src/pl_exec.c` does the
+/// same around an exception block).
+pub struct Subtransaction {
+    context: pg_sys::MemoryContext,
+    owner: pg_sys::ResourceOwner,
+}
+
+impl Subtransaction {
+    pub fn begin() -> Self {
+        // SAFETY: inside a transaction; the pair of globals is put back by commit and roll_back.
+        unsafe {
+            let saved = Subtransaction {
+                context: pg_sys::CurrentMemoryContext,
+                owner: pg_sys::CurrentResourceOwner,
+            };
+            pg_sys::BeginInternalSubTransaction(std::ptr::null());
+            pg_sys::MemoryContextSwitchTo(saved.context);
+            saved
+        }
+    }
+
+    pub fn commit(self) {
+        // SAFETY: ends the subtransaction that begin() opened.
+        unsafe { pg_sys::ReleaseCurrentSubTransaction() }
+        self.restore();
+    }
+
+    pub fn roll_back(self) {
+        // SAFETY: as commit; also right after an error was caught.
+        unsafe {
+            pg_sys::MemoryContextSwitchTo(self.context);
+            pg_sys::RollbackAndReleaseCurrentSubTransaction();
+        }
+        self.restore();
+    }
+
+    fn restore(&self) {
+        // SAFETY: both outlive the subtransaction.
+        unsafe {
+            pg_sys::MemoryContextSwitchTo(self.context);
+            pg_sys::CurrentResourceOwner = self.owner;
+        }
+    }
+
+    /// Runs `f` in a subtransaction of its own.
+    ///
+    /// # Errors
+    /// What the server threw; everything `f` did in the database is then undone.
+    pub fn run<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
+        let subtransaction = Subtransaction::begin();
+        let outcome = catching(|| Ok(f()));
+        match outcome {
+            Ok(_) => subtransaction.commit(),
+            Err(_) => subtransaction.roll_back(),
+        }
+        outcome
+    }
+}
+
+/// A unit of work that commits on its own: a batch or a slice.
+pub enum Unit {
+    /// A transaction, in a worker.
+    Transaction,
+    /// A subtransaction of the caller's transaction.
+    Subtransaction(Subtransaction),
+}
+
+impl Unit {
+    /// Starts a transaction; only where none is open.
+    pub fn begin_transaction() -> Unit {
+        // SAFETY: in a worker, between transactions.
+        unsafe {
+            pg_sys::SetCurrentStatementStartTimestamp();
+            pg_sys::StartTransactionCommand();
+            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        }
+        Unit::Transaction
+    }
+
+    pub fn begin_subtransaction() -> Unit {
+        Unit::Subtransaction(Subtransaction::begin())
+    }
+
+    /// Ends the unit with everything kept.
+    ///
+    /// # Errors
+    /// What the server threw (a deferred constraint, say). The transaction is aborted then.
+    pub fn commit(self) -> Result<(), Failure> {
+        match self {
+            Unit::Subtransaction(subtransaction) => {
+                subtransaction.commit();
+                Ok(())
+            }
+            Unit::Transaction => {
+                let outcome = catching(|| {
+                    // SAFETY: pops what begin_transaction pushed, and commits.
+                    unsafe {
+                        pg_sys::PopActiveSnapshot();
+                        pg_sys::CommitTransactionCommand();
+                        // So that autovacuum hears of a worker's rows while it is at work.
+                        pg_sys::pgstat_report_stat(false);
+                    }
+                    Ok(())
+                });
+                if outcome.is_err() {
+                    Unit::Transaction.roll_back();
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Ends the unit with everything undone; also right after an error was caught.
+    pub fn roll_back(self) {
+        match self {
+            Unit::Subtransaction(subtransaction) => subtransaction.roll_back(),
+            Unit::Transaction => {
+                // SAFETY: aborts the open transaction, its snapshots and its SPI connections.
+                unsafe { pg_sys::AbortCurrentTransaction() }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! A pair of servers, and on it a lab: one test's source database and stage database.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use postgres::{Client, NoTls};
+
+use super::{Notices, Pull, Rows, Server, ServerPlan, Version, await_that};
+
+/// The role that the stage's user mappings name; the source asks it for its password.
+const READER: &str = "reader";
+pub const READER_PASSWORD: &str = "correct horse";
+
+/// A role that the source lets in without asking for its password.
+pub const TRUSTED: &str = "trusted";
+
+/// How soon after its end a run must have left both servers.
+const QUIET_WITHIN: Duration = Duration::from_secs(5);
+
+/// A source and a stage.
+#[derive(Clone)]
+pub struct Pair {
+    pub source: Arc<Server>,
+    pub stage: Arc<Server>,
+}
+
+impl Pair {
+    /// The pair that all tests share who harm no server.
+    pub fn shared() -> Pair {
+        static SHARED: OnceLock<Pair> = OnceLock::new();
+        SHARED.get_or_init(Pair::own).clone()
+    }
+
+    /// A pair that is this test's alone, to be killed.
+    pub fn own() -> Pair {
+        let source =
+            ServerPlan::of(Version::source()).access(&format!("local all {TRUSTED} trust"));
+        Pair::of(source, ServerPlan::of(Version::stage()))
+    }
+
+    pub fn of(source: ServerPlan, stage: ServerPlan) -> Pair {
+        let pair = Pair { source: Arc::new(source.start()), stage: Arc::new(stage.start()) };
+        let role = format!(
+            "create role {READER} login password '{READER_PASSWORD}';
+             create role {TRUSTED} login password '{READER_PASSWORD}' in role {READER}"
+        );
+        pair.source.connect("postgres").batch_execute(&role).expect("the readers");
+        pair
+    }
+}
+
+/// A filled source database and an empty stage database of the same name, connected by the server
+/// `lrs_source` and a user mapping.
+pub struct Lab {
+    pub pair: Pair,
+    pub db: String,
+}
+
+impl Lab {
+    /// A lab on the shared servers.
+    pub fn with(rows: &Rows) -> Lab {
+        Lab::on(Pair::shared(), rows)
+    }
+
+    pub fn on(pair: Pair, rows: &Rows) -> Lab {
+        let lab = Lab::bare(pair);
+        rows.fill(&mut lab.source());
+        lab.connect_stage_to_source("");
+        lab
+    }
+
+    /// Both tables, empty, and no server in the stage yet.
+    pub fn bare(pair: Pair) -> Lab {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let db = format!("lab_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        for server in [&pair.source, &pair.stage] {
+            let create = format!("create database {db}");
+            server.connect("postgres").batch_execute(&create).expect("a database");
+        }
+        let lab = Lab { pair, db };
+        lab.source().batch_execute(include_str!("sql/source_table.sql")).expect("the source");
+        let grants = format!(
+            "grant usage on schema acid to {READER}; grant select on all tables in schema acid to {READER}"
+        );
+        lab.source().batch_execute(&grants).expect("the reader's grants");
+        lab.stage().batch_execute(include_str!("sql/stage_target.sql")).expect("the stage");
+        lab
+    }
+
+    /// `create server` and `create user mapping` for the superuser; `more_options` begin with a
+    /// comma.
+    pub fn connect_stage_to_source(&self, more_options: &str) {
+        let sql = format!(
+            "create server lrs_source foreign data wrapper lrs_extract options (
+                 host '{}', port '{}', dbname '{}', sslmode 'disable' {more_options});
+             create user mapping for current_user server lrs_source
+                 options (user '{READER}', password '{READER_PASSWORD}')",
+            self.pair.source.home().display(),
+            self.pair.source.port(),
+            self.db
+        );
+        self.stage().batch_execute(&sql).expect("the server and the mapping");
+    }
+
+    /// A superuser's connection to the source database.
+    pub fn source(&self) -> Client {
+        self.pair.source.connect(&self.db)
+    }
+
+    /// A superuser's connection to the stage database.
+    pub fn stage(&self) -> Client {
+        self.pair.stage.connect(&self.db)
+    }
+
+    /// A superuser's connection to the stage database whose notices are kept.
+    pub fn stage_with_notices(&self) -> (Client, Notices) {
+        let mut config = self.pair.stage.address(&self.db);
+        config.user("postgres");
+        Notices::heard_by(&config)
+    }
+
+    /// A connection to the stage as someone else, who shows a password.
+    pub fn stage_as(&self, role: &str, password: &str) -> Client {
+        let mut config = self.pair.stage.address(&self.db);
+        config.user(role).password(password).connect(NoTls).expect("the role may log in")
+    }
+
+    /// One value that `sql` selects on the stage, as text.
+    pub fn stage_value(&self, sql: &str) -> String {
+        value(&mut self.stage(), sql)
+    }
+
+    /// One value that `sql` selects on the source, as text.
+    pub fn source_value(&self, sql: &str) -> String {
+        value(&mut self.source(), sql)
+    }
+
+    /// Runs `sql` on the stage.
+    pub fn on_stage(&self, sql: &str) {
+        self.stage().batch_execute(sql).expect("the stage does it");
+    }
+
+    /// Runs `sql` on the source.
+    pub fn on_source(&self, sql: &str) {
+        self.source().batch_execute(sql).expect("the source does it");
+    }
+
+    /// Makes every flush into the target take at least `milliseconds`, so that there is a run to
+    /// disturb.
+    pub fn slow_target(&self, milliseconds: u32) {
+        self.on_stage(&format!(
+            "create function pipeline.linger() returns trigger language plpgsql as
+                 'begin perform pg_sleep({milliseconds} / 1000.0); return null; end';
+             create trigger linger after insert on pipeline.aidt_raw
+                 for each statement execute function pipeline.linger()"
+        ));
+    }
+
+    pub fn quick_target(&self) {
+        self.on_stage("drop trigger linger on pipeline.aidt_raw");
+    }
+
+    /// How many batches all runs together have committed.
+    pub fn committed_batches(&self) -> i64 {
+        self.stage_value("select count(*) from lrs_extract.batch").parse().expect("a count")
+    }
+
+    pub fn await_another_batch(&self) {
+        let before = self.committed_batches();
+        let limit = Duration::from_secs(20);
+        await_that("another batch is committed", limit, || self.committed_batches() > before);
+    }
+
+    /// No worker on the stage and no backend on the source belongs to this lab any more.
+    pub fn assert_nothing_left_running(&self) {
+        let mut stage = self.stage();
+        let mut source = self.source();
+        let mut running = String::new();
+        let deadline = Instant::now() + QUIET_WITHIN;
+        while Instant::now() < deadline {
+            running = value(&mut stage, include_str!("sql/workers.sql"))
+                + &value(&mut source, include_str!("sql/source_backends.sql"));
+            if running.is_empty() {
+                return;
+            }
+            sleep(Duration::from_millis(20));
+        }
+        panic!("still running after {QUIET_WITHIN:?}: {running}");
+    }
+
+    /// The newest run's state, as the view shows it.
+    pub fn last_run_state(&self) -> String {
+        self.stage_value("select state from lrs_extract.runs order by run_id desc limit 1")
+    }
+
+    /// Pulls March to July in batches of 5,000 and expects no refusal.
+    pub fn pull_all(&self) -> super::Pulled {
+        Pull::everything().batch(5_000).run(&mut self.stage())
+    }
+}
+
+fn value(client: &mut Client, sql: &str) -> String {
+    let wrapped = format!("select ({sql})::text");
+    let row = client.query_one(&wrapped, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    row.get::<_, Option<String>>(0).unwrap_or_default()
+}

@@ -1,0 +1,38 @@
+//! The promises of `lrs_extract`, tested from outside: real source and stage servers, real kills,
+//! and the client crate `postgres`.
+//!
+//! Run by `cargo pgrx test pgNN`, which builds the extension and installs it into that version's
+//! folders first. The stage is the version under test; the source is a real server of another
+//! version (see `lab::version`). Every test has databases of its own; tests that kill have
+//! servers of their own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where its expectation does"
+)]
+
+mod lab;
+
+mod bad_input;
+mod blows;
+mod commit_boundary;
+mod connection_options;
+mod dump;
+mod every_row_once;
+mod hostile_names;
+mod keyset_properties;
+mod locks_and_slots;
+mod mapping;
+mod privileges;
+mod rejects;
+mod resume;
+mod settle;
+mod source_shapes;
+mod source_trouble;
+mod source_unharmed;
+mod stopping;
+mod targets;
+mod tls;
+mod xapi_shapes;

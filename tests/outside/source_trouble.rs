@@ -1,0 +1,172 @@
+//! What goes wrong on the source: the transient is retried, the permanent is said in words.
+
+use std::time::Duration;
+
+use crate::lab::{Lab, Pull, Rows, Running, await_that, refusal, whole_text};
+
+/// Every row that the reader reads takes this long: a row security policy, volatile, sees to it.
+fn slow_source(lab: &Lab, seconds: &str) {
+    lab.on_source(&format!(
+        "create function acid.dawdle() returns boolean language plpgsql volatile as
+             $$ begin perform pg_sleep({seconds}); return true; end $$;
+         do $$ declare part regclass; begin
+             for part in select 'acid.lrs_statement_new'::regclass union
+                         select inhrelid::regclass from pg_inherits
+                         where inhparent = 'acid.lrs_statement_new'::regclass
+             loop
+                 execute format('alter table %s enable row level security', part);
+                 execute format('create policy dawdle on %s using (acid.dawdle())', part);
+             end loop;
+         end $$"
+    ));
+}
+
+#[test]
+fn a_page_that_meets_the_statement_timeout_is_made_smaller() {
+    let lab = Lab::with(&Rows::of(300).nulls_every(3).between("2025-04-01", "2025-04-08"));
+    slow_source(&lab, "0.005");
+    lab.on_stage("alter server lrs_source options (add statement_timeout '600ms')");
+    // All in one page would take a second and a half.
+    Pull::everything().batch(300).run(&mut lab.stage());
+    lab.assert_all_rows();
+}
+
+#[test]
+fn a_page_that_no_size_brings_under_the_timeout_ends_the_run_in_words() {
+    let lab = Lab::with(&Rows::of(3));
+    slow_source(&lab, "30");
+    lab.on_stage(
+        "alter server lrs_source options (add statement_timeout '200ms');
+         update lrs_extract.pipeline set retries = 2, retry_delay = '10 ms'",
+    );
+    let refused = refusal(lab.start(&Pull::everything()).result());
+    assert!(whole_text(&refused).contains("statement_timeout"), "{}", whole_text(&refused));
+    assert!(refused.hint().is_some(), "{}", whole_text(&refused));
+}
+
+/// A lab in which the source is busy with a page that takes half a minute, and the run.
+fn lab_in_a_slow_page(pull: &Pull) -> (Lab, Running) {
+    let lab = Lab::with(&Rows::of(50));
+    slow_source(&lab, "30");
+    let running = lab.start(pull);
+    await_that("the source reads", Duration::from_secs(10), || {
+        lab.source_value(
+            "select count(*) from pg_stat_activity
+             where wait_event = 'PgSleep' and datname = current_database()",
+        ) != "0"
+    });
+    (lab, running)
+}
+
+#[test]
+fn a_slow_page_ends_when_its_run_is_cancelled() {
+    let (lab, running) = lab_in_a_slow_page(&Pull::everything());
+    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    assert_eq!(refusal(running.result()).code().code(), "57014");
+    lab.assert_nothing_left_running();
+}
+
+#[test]
+fn a_slow_page_ends_when_its_leader_is_terminated() {
+    let (lab, running) = lab_in_a_slow_page(&Pull::everything());
+    lab.on_stage(&format!("select pg_terminate_backend({})", running.leader));
+    assert!(running.result().is_err());
+    lab.assert_nothing_left_running();
+}
+
+#[test]
+fn a_slow_page_ends_when_its_worker_is_terminated() {
+    let (lab, running) = lab_in_a_slow_page(&Pull::everything());
+    lab.on_stage(
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where backend_type = 'lrs_extract worker' and datname = current_database()",
+    );
+    assert!(running.result().is_err());
+    lab.assert_nothing_left_running();
+}
+
+#[test]
+fn a_slow_page_in_the_callers_transaction_ends_when_the_caller_is_terminated() {
+    let (lab, running) = lab_in_a_slow_page(&Pull::everything().commit("caller"));
+    lab.on_stage(&format!("select pg_terminate_backend({})", running.leader));
+    assert!(running.result().is_err());
+    lab.assert_nothing_left_running();
+}
+
+/// The words of a pull that the source's answer ends, and that no retry delays.
+fn permanent_error(on_source: &str) -> String {
+    let lab = Lab::with(&Rows::of(20));
+    lab.on_stage("update lrs_extract.pipeline set retries = 5, retry_delay = '30 s'");
+    lab.on_source(on_source);
+    let refused = refusal(lab.start(&Pull::everything()).result());
+    assert!(refused.hint().is_some(), "a hint in {}", whole_text(&refused));
+    lab.assert_nothing_left_running();
+    whole_text(&refused)
+}
+
+#[test]
+fn a_table_that_the_reader_may_not_read_is_named() {
+    let words = permanent_error("revoke select on all tables in schema acid from reader");
+    assert!(words.contains("42501") && words.contains("lrs_statement"), "{words}");
+}
+
+#[test]
+fn a_schema_that_the_reader_may_not_use_is_named() {
+    let words = permanent_error("revoke usage on schema acid from reader");
+    assert!(words.contains("acid"), "{words}");
+}
+
+#[test]
+fn a_table_that_is_not_there_is_named() {
+    let words = permanent_error("drop table acid.lrs_statement_new");
+    assert!(words.contains("lrs_statement_new"), "{words}");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_named() {
+    let words =
+        permanent_error("alter table acid.lrs_statement_new rename full_statement to statement");
+    assert!(words.contains("full_statement"), "{words}");
+}
+
+#[test]
+fn a_lock_on_the_source_is_waited_for_with_patience_and_retries() {
+    let lab = Lab::with(&Rows::of(200));
+    lab.on_stage("alter server lrs_source options (add lock_timeout '100ms')");
+    let mut blocker = lab.source();
+    let mut transaction = blocker.transaction().expect("begin");
+    transaction
+        .batch_execute("lock table acid.lrs_statement_2025_05 in access exclusive mode")
+        .expect("lock");
+    let running = lab.start(&Pull::everything());
+    await_that("the reader meets the lock", Duration::from_secs(20), || {
+        let of_lab = format!(" {} reader ", lab.db);
+        lab.pair
+            .source
+            .log()
+            .lines()
+            .any(|line| line.contains(&of_lab) && line.contains("lock timeout"))
+    });
+    transaction.commit().expect("the lock is released");
+    assert_eq!(running.pulled().rows, 200);
+    lab.assert_all_rows();
+}
+
+#[test]
+fn a_source_that_is_out_of_slots_is_asked_again() {
+    let lab = Lab::with(&Rows::of(200));
+    let role = format!("{}_reader", lab.db);
+    lab.on_source(&format!(
+        "create role {role} login password 'correct horse' in role reader connection limit 0"
+    ));
+    lab.on_stage(&format!(
+        "alter user mapping for current_user server lrs_source options (set user '{role}')"
+    ));
+    let running = lab.start(&Pull::everything());
+    await_that("the reader is turned away", Duration::from_secs(20), || {
+        let turned_away = format!("too many connections for role \"{role}\"");
+        lab.pair.source.log().contains(&turned_away)
+    });
+    lab.on_source(&format!("alter role {role} connection limit -1"));
+    assert_eq!(running.pulled().rows, 200);
+}
