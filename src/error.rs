@@ -62,8 +62,17 @@ impl Failure {
 
     fn report(self, level: PgLogLevel) {
         let code = sqlstate_code(&self.sqlstate);
+        let code_is_known = sqlstate_text(code) == self.sqlstate;
+        let detail = match self.detail {
+            // The binding knows the server's own codes; another's is told in words.
+            detail if !code_is_known => {
+                let code = format!("SQLSTATE {}.", self.sqlstate);
+                Some(detail.map_or(code.clone(), |d| format!("{d} {code}")))
+            }
+            detail => detail,
+        };
         let mut report = ErrorReport::new(code, self.message, "");
-        if let Some(detail) = self.detail {
+        if let Some(detail) = detail {
             report = report.set_detail(detail);
         }
         if let Some(hint) = self.hint {

@@ -30,6 +30,9 @@ mod error;
 mod ledger;
 mod load;
 mod pg_compat;
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its expectation does")]
+mod pg_tests;
 mod run;
 mod settings;
 mod transaction;

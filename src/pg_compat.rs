@@ -30,3 +30,21 @@ pub unsafe fn die_on_sigterm() {
         pg_sys::pqsignal_be(signal, Some(server_die));
     }
 }
+
+/// The major version that this library is built for.
+pub const SERVER_MAJOR: u32 = pg_sys::PG_VERSION_NUM / 10_000;
+
+/// How a column is compressed that leaves it to `default_toast_compression`: 'p' or 'l'.
+pub fn default_compression() -> char {
+    let name = c"default_toast_compression".as_ptr();
+    // SAFETY: reads a setting; 13, which knows pglz alone, has none of that name and gives null.
+    let value = unsafe { pg_sys::GetConfigOption(name, true, false) };
+    if value.is_null() {
+        return 'p';
+    }
+    // SAFETY: a string of the server, not kept.
+    match unsafe { std::ffi::CStr::from_ptr(value) }.to_bytes() {
+        b"lz4" => 'l',
+        _ => 'p',
+    }
+}

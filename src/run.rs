@@ -12,6 +12,7 @@ pub mod report;
 pub mod request;
 
 pub mod errand;
+mod exit;
 pub mod pacing;
 mod progress;
 mod shared;

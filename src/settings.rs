@@ -4,6 +4,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static WORKER_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(64);
 static TRANSFORM_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static FAST_JSONB: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 /// Registers the settings; called once, when the library is loaded.
 pub fn register() {
@@ -27,6 +28,19 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::empty(),
     );
+    GucRegistry::define_bool_guc(
+        c"lrs_extract.fast_jsonb",
+        c"Makes stored jsonb, compressed where the column asks for it, in the workers' own threads.",
+        c"What is not recognised, or with off everything, is left to the server's jsonb_in. The stored values are the same.",
+        &FAST_JSONB,
+        GucContext::Userset,
+        GucFlags::empty(),
+    );
+}
+
+/// Whether jsonb is made in the transform threads where that is possible.
+pub fn fast_jsonb() -> bool {
+    FAST_JSONB.get()
 }
 
 /// Bytes of rows in flight in a worker.

@@ -7,9 +7,11 @@
 mod coverage;
 mod edge;
 mod layout;
+mod spread;
 mod width;
 
 pub use coverage::{Interval, subtract};
 pub use edge::{Edge, Key};
 pub use layout::{PlannedSlice, Segment, SliceState, lay_out};
+pub use spread::{Piece, spread};
 pub use width::Width;

@@ -6,10 +6,22 @@
 
 mod column;
 mod document;
+pub mod json;
+pub mod jsonb;
 mod mapping;
+pub mod pglz;
 mod recipe;
-mod value;
+#[cfg(any(test, feature = "pg_test"))]
+#[allow(clippy::unwrap_used, reason = "only for tests")]
+pub mod sample;
+mod statement;
+pub mod toast;
+pub mod value;
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("the stored formats written here are those of a little-endian server");
 
 pub use column::{ColumnKind, TargetColumn};
+pub use document::STACK_BYTES;
 pub use mapping::{Mapping, MappingError, OnBadValue};
-pub use recipe::{BadValue, Cell, FinishedRows, Recipe};
+pub use recipe::{BadValue, Cell, FinishedRows, Recipe, Workbench};

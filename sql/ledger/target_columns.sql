@@ -7,6 +7,10 @@ select c.oid,
        a.atttypmod as type_modifier,
        a.attgenerated <> '' as generated,
        a.attidentity = 'a' as identity_always,
+       -- A foreign table's and a view's values are stored elsewhere, in a form of their own.
+       case when c.relkind in ('r', 'p') then a.attstorage::text else 'p' end as storage,
+       -- attcompression came with 14.
+       nullif(to_jsonb(a) ->> 'attcompression', '') as compression,
        has_table_privilege($2, c.oid, 'insert')
          or has_column_privilege($2, c.oid, a.attnum, 'insert') as may_insert
   from pg_class c

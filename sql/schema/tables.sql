@@ -116,6 +116,7 @@ create table lrs_extract.batch (
   commit_ms      double precision,
   elapsed_ms     double precision not null,
   worker         int not null,
+  fallbacks      bigint not null default 0,
   finished_at    timestamptz not null default clock_timestamp(),
   primary key (run_id, batch_no),
   foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
@@ -123,6 +124,7 @@ create table lrs_extract.batch (
 
 comment on table lrs_extract.batch is 'One row for each committed batch, written in the batch''s own transaction';
 comment on column lrs_extract.batch.bytes is 'Bytes read from the source';
+comment on column lrs_extract.batch.fallbacks is 'Statements whose jsonb the server made, because the fast reader would not vouch for it';
 comment on column lrs_extract.batch.last_timestamp is 'Key of the batch''s last row';
 comment on column lrs_extract.batch.source_wait_ms is 'Time the load waited for the source';
 comment on column lrs_extract.batch.transform_ms is 'Time the load waited for fields and values to be made, or made them itself';

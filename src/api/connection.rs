@@ -55,7 +55,7 @@ pub fn connection(server: &str, role: pg_sys::Oid) -> Result<ConnectSpec, Failur
             pgrx::spi::quote_identifier(server)
         )));
     }
-    let mut spec = ConnectSpec::default();
+    let mut spec = ConnectSpec { server: server.to_owned(), ..ConnectSpec::default() };
     for option in found.server.iter().chain(&found.mapping) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         spec.set(name, value)?;

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::arguments::{Period, at_least_one, present};
-use super::survey::{Survey, current_role, survey};
+use super::survey::{Survey, SurveyedSlice, current_role, survey};
 use crate::error::{Failure, notice, or_raise};
 use crate::ledger::{self, to_server};
 use crate::run::inline::Inline;
@@ -11,6 +11,7 @@ use crate::run::leader::{Crew, Leader};
 use crate::run::report::BatchReport;
 use crate::run::request::{CommitMode, Request, SliceRequest};
 use crate::settings;
+use crate::slice::{Piece, spread};
 use pgrx::PgMemoryContexts;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -41,6 +42,9 @@ struct Arguments {
     commit: CommitMode,
     again: bool,
 }
+
+/// With fewer slices than this for each worker, one would often wait for the other at the end.
+const SLICES_A_WORKER: usize = 2;
 
 /// Settings of the session that bear on an INSERT; a worker takes them over.
 const CARRIED_SETTINGS: [&str; 6] = [
@@ -210,6 +214,32 @@ pub fn lock_pipeline(pipeline: &str) -> Result<(), Failure> {
         .with_hint(hint))
 }
 
+/// The slices to pull: what is left of the surveyed ones, cut further where there would be too few
+/// for all workers.
+fn slices(surveyed: &[SurveyedSlice], arguments: &Arguments) -> Vec<SliceRequest> {
+    let left = surveyed.iter().flat_map(|slice| {
+        slice.planned.left.iter().map(|interval| Piece {
+            partition: slice.planned.partition.clone(),
+            interval: *interval,
+            estimated_rows: slice.estimate.rows,
+        })
+    });
+    let wanted = match arguments.jobs {
+        1 => 1,
+        jobs => usize::try_from(jobs).unwrap_or(1) * SLICES_A_WORKER,
+    };
+    spread(left.collect(), wanted, i64::from(arguments.batch))
+        .into_iter()
+        .zip(1..)
+        .map(|(piece, slice_no)| SliceRequest {
+            slice_no,
+            partition: piece.partition,
+            interval: piece.interval,
+            estimated_rows: piece.estimated_rows,
+        })
+        .collect()
+}
+
 fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
     let run_id =
         ledger::as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
@@ -222,17 +252,7 @@ fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
             Some(((*name).to_owned(), value))
         })
         .collect();
-    let mut slices = Vec::new();
-    for slice in survey.slices {
-        for interval in &slice.planned.left {
-            slices.push(SliceRequest {
-                slice_no: slices.len() as i32 + 1,
-                partition: slice.planned.partition.clone(),
-                interval: *interval,
-                estimated_rows: slice.estimate.rows,
-            });
-        }
-    }
+    let slices = slices(&survey.slices, arguments);
     let pipeline = survey.pipeline;
     // SAFETY: globals of the backend.
     let (session_role, database) = unsafe { (pg_sys::GetSessionUserId(), pg_sys::MyDatabaseId) };

@@ -7,6 +7,7 @@ use super::connection::connection;
 use crate::error::{Failure, notice};
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
+use crate::pg_compat;
 use crate::run::errand::ask_source;
 use crate::run::pacing::Pacing;
 use crate::slice::{Interval, PlannedSlice, Width, lay_out};
@@ -75,6 +76,7 @@ pub fn survey(name: &str, period: Period, batch: i32, again: bool) -> Result<Sur
         &pipeline.mapping,
         pipeline.on_bad_value,
         &pipeline.timestamp_column,
+        pg_compat::SERVER_MAJOR,
         |column| target.find(column),
     )?;
     target.check_privileges(recipe.columns().map(|c| c.name.as_str()))?;

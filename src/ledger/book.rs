@@ -18,6 +18,8 @@ pub struct BatchEntry<'a> {
     pub partition: &'a str,
     pub rows: i64,
     pub bytes: i64,
+    /// Statements whose jsonb the server made.
+    pub fallbacks: i64,
     pub last: Option<Key>,
     pub source_wait_ms: f64,
     pub transform_ms: f64,
@@ -77,6 +79,7 @@ fn write_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), pg
                 watermark_actor.into(),
                 entry.slice_done.into(),
                 entry.worker.into(),
+                entry.fallbacks.into(),
             ],
         )?;
         for reject in rejects {

@@ -26,6 +26,8 @@ pub struct RejectedRow {
 pub struct Loaded {
     pub rows: u64,
     pub rejects: Vec<RejectedRow>,
+    /// Statements whose jsonb the server made.
+    pub fallbacks: u64,
     /// Time spent in making values and filling the batch.
     pub convert: Duration,
     /// Time spent in INSERT.
@@ -93,6 +95,7 @@ impl Loader {
             if let Some(fatal) = &rows.fatal {
                 return Err(self.abort(rows, fatal));
             }
+            loaded.fallbacks += rows.fallbacks;
             for bad in &rows.rejects {
                 loaded.rejects.push(rejected(rows, bad));
             }

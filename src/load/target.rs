@@ -1,8 +1,9 @@
 //! What the target is: its name as SQL writes it, and the columns that a mapping may fill.
 
 use crate::error::Failure;
-use crate::ledger;
+use crate::transform::toast::Method;
 use crate::transform::{ColumnKind, MappingError, TargetColumn};
+use crate::{ledger, pg_compat, settings};
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,10 @@ pub struct Column {
     generated: bool,
     identity_always: bool,
     may_insert: bool,
+    /// `attstorage`: plain, external, extended, main.
+    storage: char,
+    /// `attcompression`: pglz or lz4; none before 14, and where the column leaves it to the setting.
+    compression: Option<char>,
 }
 
 impl Target {
@@ -86,7 +91,24 @@ impl Column {
                 max_chars: u32::try_from(self.type_modifier - 4).ok(),
             },
             pg_sys::TIMESTAMPTZOID => ColumnKind::TimestampTz,
+            pg_sys::JSONBOID if settings::fast_jsonb() => {
+                ColumnKind::Jsonb { compression: self.method() }
+            }
+            pg_sys::JSONBOID | pg_sys::JSONOID => ColumnKind::Json,
             _ => ColumnKind::Other,
+        }
+    }
+}
+
+impl Column {
+    /// How the server would compress the column's values inline; `None` where it would not.
+    fn method(&self) -> Option<Method> {
+        if !matches!(self.storage, 'x' | 'm') {
+            return None;
+        }
+        match self.compression.unwrap_or_else(pg_compat::default_compression) {
+            'l' => Some(Method::Lz4),
+            _ => Some(Method::Pglz),
         }
     }
 }
@@ -117,6 +139,8 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                     generated: row.get_by_name("generated")?.unwrap_or(false),
                     identity_always: row.get_by_name("identity_always")?.unwrap_or(false),
                     may_insert: row.get_by_name("may_insert")?.unwrap_or(false),
+                    storage: character(row.get_by_name("storage")?).unwrap_or('p'),
+                    compression: character(row.get_by_name("compression")?),
                 });
             }
             Ok::<_, pgrx::spi::Error>((relkind, target))
@@ -131,4 +155,8 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                 "target_table of the pipeline is read with its schema: 'pipeline.aidt_raw'.",
             )),
     }
+}
+
+fn character(text: Option<String>) -> Option<char> {
+    text.and_then(|t| t.chars().next())
 }

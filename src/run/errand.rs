@@ -1,5 +1,6 @@
 //! A short conversation with the source, from a thread, while the main thread stays interruptible.
 
+use super::exit::cancel;
 use super::pacing::Pacing;
 use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
@@ -51,9 +52,7 @@ struct Guard(Slot);
 impl Drop for Guard {
     fn drop(&mut self) {
         let canceller = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(canceller) = canceller {
-            let _ = spawn_quiet("lrs cancel", move || canceller.cancel());
-        }
+        cancel(canceller.into_iter().collect(), Duration::ZERO);
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
         let mut pacing = Pacing::new(0, Duration::ZERO, 100);
         assert!(pacing.after(&error(Trouble::StatementTimeout)).is_some());
         assert_eq!(pacing.page(), 25);
-        for _ in 0..3 {
+        for _ in 0..2 {
             assert!(pacing.after(&error(Trouble::StatementTimeout)).is_some());
         }
         assert_eq!(pacing.page(), 1);

@@ -118,6 +118,7 @@ struct Tally {
     rows: i64,
     bytes: i64,
     rejects: Vec<RejectedRow>,
+    fallbacks: u64,
     convert: Duration,
     insert: Duration,
 }
@@ -130,6 +131,7 @@ impl Tally {
             rows: 0,
             bytes: 0,
             rejects: Vec::new(),
+            fallbacks: 0,
             convert: Duration::ZERO,
             insert: Duration::ZERO,
         }
@@ -254,7 +256,10 @@ impl<P: Place> Puller<P> {
             pause_while: request.pause_while.clone(),
             max_bytes_per_second: request.max_bytes_per_second.map(|rate| (rate / jobs).max(1)),
         };
-        Stream::start(reading, &self.recipe, request.worker_memory, request.transform_threads)
+        // What came over the wire is in memory up to three times: as it came, as values made of
+        // it, and in the batch.
+        let in_flight = request.worker_memory / 3;
+        Stream::start(reading, &self.recipe, in_flight, request.transform_threads)
     }
 
     /// Loads rows until a batch is at its end, and records it.
@@ -317,6 +322,7 @@ impl<P: Place> Puller<P> {
             let loaded = loader.flush()?;
             walk.tally.rows += i64::try_from(loaded.rows).unwrap_or(i64::MAX);
             walk.tally.rejects.extend(loaded.rejects);
+            walk.tally.fallbacks += loaded.fallbacks;
             walk.tally.convert += loaded.convert;
             walk.tally.insert += loaded.insert;
         }
@@ -356,7 +362,7 @@ impl<P: Place> Puller<P> {
         if last.is_some() {
             report.batch_no = *self.number.get_or_insert_with(|| self.place.number_batch());
             report.elapsed_ms = millis(tally.begun.elapsed());
-            self.record(walk, &report, last, position, &tally.rejects)?;
+            self.record(walk, &report, last, position, &tally)?;
         } else if done {
             ledger::close_slice(self.request.run_id, walk.slice.slice_no, position)?;
         }
@@ -375,7 +381,7 @@ impl<P: Place> Puller<P> {
         report: &BatchReport,
         last: Option<Key>,
         watermark: Edge,
-        rejects: &[RejectedRow],
+        tally: &Tally,
     ) -> Result<(), Failure> {
         let entry = BatchEntry {
             run_id: self.request.run_id,
@@ -386,6 +392,7 @@ impl<P: Place> Puller<P> {
             partition: &walk.slice.partition,
             rows: report.rows,
             bytes: report.bytes,
+            fallbacks: i64::try_from(tally.fallbacks).unwrap_or(i64::MAX),
             last,
             source_wait_ms: report.source_wait_ms,
             transform_ms: report.transform_ms,
@@ -394,7 +401,7 @@ impl<P: Place> Puller<P> {
             watermark,
             slice_done: report.slice_done,
         };
-        ledger::record_batch(&entry, rejects)
+        ledger::record_batch(&entry, &tally.rejects)
     }
 
     fn commit(&mut self, walk: &mut Walk, position: Edge, done: bool) -> Result<(), Failure> {
@@ -411,7 +418,8 @@ impl<P: Place> Puller<P> {
             // The commit of a whole slice is its last batch's.
             if n == last {
                 report.commit_ms = commit_ms;
-                report.elapsed_ms += commit_ms;
+                report.elapsed_ms =
+                    millis(Duration::from_secs_f64((report.elapsed_ms + commit_ms) / 1_000.0));
                 if report.batch_no > 0 {
                     self.commit_times.push((report.batch_no, commit_ms));
                 }

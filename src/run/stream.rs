@@ -1,6 +1,7 @@
 //! The source as a stream of finished rows: a reader thread, transform threads, and the bounded
 //! channels between them and the main thread.
 
+use super::exit::{cancel, stop_at_exit};
 use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
 use crate::error::Failure;
@@ -77,6 +78,7 @@ impl Stream {
     ) -> Result<Stream, Failure> {
         let waker = Waker::new()?;
         let budget = Budget::new(memory);
+        stop_at_exit(&budget);
         let in_transform = Arc::new(AtomicUsize::new(0));
         let mut inputs = Vec::new();
         let mut lanes = Vec::new();
@@ -186,10 +188,7 @@ impl Drop for Stream {
         if reader.is_finished() {
             return;
         }
-        if let Some(canceller) = canceller {
-            // The cancel is a connection of its own, which may hang as well.
-            let _ = spawn_quiet("lrs cancel", move || canceller.cancel());
-        }
+        cancel(canceller.into_iter().collect(), Duration::ZERO);
         let deadline = Instant::now() + Duration::from_millis(500);
         while !reader.is_finished() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(2));
@@ -238,9 +237,10 @@ fn transform(
     waker: &Waker,
     in_transform: &AtomicUsize,
 ) {
+    let mut bench = recipe.workbench();
     for raw in input {
         let made = match raw {
-            Raw::Rows(chunk) => Made::Rows(Box::new(recipe.apply(chunk))),
+            Raw::Rows(chunk) => Made::Rows(Box::new(recipe.apply(chunk, &mut bench))),
             Raw::Mark(mark) => Made::Mark(mark),
         };
         in_transform.fetch_sub(1, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::transform::STACK_BYTES;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
@@ -21,7 +22,8 @@ pub fn spawn_quiet<T: Send + 'static>(
         let mut before: libc::sigset_t = std::mem::zeroed();
         libc::sigfillset(&mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        let started = Builder::new().name(name.to_owned()).spawn(f);
+        let builder = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+        let started = builder.spawn(f);
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
         started
     }

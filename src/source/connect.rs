@@ -9,7 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-const ACTION: &str = "connect to the source";
+/// What a failed connect was about, for its message.
+fn connecting(spec: &ConnectSpec) -> String {
+    format!("connect to the source {}", spec.place())
+}
 
 /// An open session on the source: read-only, UTC, with time limits set.
 pub struct Session {
@@ -44,7 +47,7 @@ impl Session {
         let tls = tls::connector(spec)?;
         let mut client = config_of(spec, application_name)?
             .connect(tls.clone())
-            .map_err(|e| SourceError::from_client(ACTION, &e))?;
+            .map_err(|e| SourceError::from_client(&connecting(spec), &e))?;
         let canceller = Canceller { token: client.cancel_token(), tls };
         client
             .batch_execute(&session_sql(spec))
@@ -84,7 +87,7 @@ pub fn source_asks_for_password(spec: &ConnectSpec) -> Result<bool, SourceError>
         Ok(_) => Ok(false),
         Err(e) if is_password_missing(&e) => Ok(true),
         Err(e) => {
-            let error = SourceError::from_client(ACTION, &e);
+            let error = SourceError::from_client(&connecting(spec), &e);
             // Refused before any password could count: the real attempt, the same but for the
             // password, meets the same and tells why.
             if error.trouble == Trouble::Permanent { Ok(true) } else { Err(error) }
@@ -117,7 +120,7 @@ fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, Sourc
     }
     config.port(spec.port.unwrap_or(5432));
     let user = spec.user.as_deref().ok_or_else(|| {
-        SourceError::permanent(ACTION, "28000", "the user mapping names no user")
+        SourceError::permanent(&connecting(spec), "28000", "the user mapping names no user")
             .with_hint("alter user mapping for current_user server … options (add user '…');")
     })?;
     config.user(user);

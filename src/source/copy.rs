@@ -284,10 +284,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn stream(rows: &[(i64, Option<i64>, Option<Vec<u8>>)]) -> Vec<u8> {
+    /// Timestamp, actor, statement.
+    type Sent = (i64, Option<i64>, Option<Vec<u8>>);
+
+    fn stream(rows: &[Sent]) -> Vec<u8> {
         let mut out = SIGNATURE.to_vec();
         out.extend_from_slice(&[0; 8]);
-        let mut field = |out: &mut Vec<u8>, bytes: Option<&[u8]>| match bytes {
+        let field = |out: &mut Vec<u8>, bytes: Option<&[u8]>| match bytes {
             Some(bytes) => {
                 out.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
                 out.extend_from_slice(bytes);

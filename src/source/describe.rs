@@ -62,8 +62,9 @@ impl WalkTable {
     /// The select list of a page: key, statement, further columns as text.
     pub fn select_list(&self) -> String {
         let mut list = format!("{}, {}, {}", self.timestamp, self.actor, self.statement);
-        for column in &self.extra {
-            list.push_str(&format!(", {column}::pg_catalog.text"));
+        for (n, column) in self.extra.iter().enumerate() {
+            // Named anew: a key column that is asked for twice would make ORDER BY ambiguous.
+            list.push_str(&format!(", {column}::pg_catalog.text as extra_{n}"));
         }
         list
     }

@@ -83,7 +83,7 @@ impl SourceError {
             action: action.to_owned(),
             message: db.message().to_owned(),
             detail: db.detail().map(str::to_owned),
-            hint: db.hint().map(str::to_owned),
+            hint: db.hint().or_else(|| hint(db.code())).map(str::to_owned),
             sqlstate: db.code().code().to_owned(),
             trouble: classify(db.code(), db.message()),
         }
@@ -100,6 +100,23 @@ impl SourceError {
 
 fn is_about_certificates(cause: &str) -> bool {
     cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls")
+}
+
+/// What to do about a refusal that the source gives no hint for.
+fn hint(code: &SqlState) -> Option<&'static str> {
+    Some(match code.code() {
+        "3D000" => "Check the option dbname: alter server … options (set dbname '…');",
+        "42501" => "Grant it on the source: grant usage on schema … to …; grant select on … to …;",
+        "42P01" | "42703" => "Check the names in lrs_extract.pipeline.",
+        "57014" => {
+            "Raise the option statement_timeout: alter server … options (set statement_timeout '…'); and see lrs_extract.plan for a missing index."
+        }
+        "53300" => "Raise max_connections on the source, or call pull with fewer jobs.",
+        code if code.starts_with("28") => {
+            "Check user and password: alter user mapping for … server … options (set password '…');"
+        }
+        _ => return None,
+    })
 }
 
 fn classify(code: &SqlState, message: &str) -> Trouble {

@@ -73,6 +73,8 @@ impl Default for Limits {
 /// Everything needed to open a session on the source.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ConnectSpec {
+    /// The foreign server's name, for messages.
+    pub server: String,
     pub host: Option<String>,
     pub hostaddr: Option<String>,
     pub port: Option<u16>,
@@ -177,12 +179,12 @@ impl ConnectSpec {
         ConnectSpec::default().set(name, value)
     }
 
-    /// How the source is named in messages: host, port and database, never a secret.
+    /// How the source is named in messages: server, host, port and database, never a secret.
     pub fn place(&self) -> String {
         let host = self.host.as_deref().or(self.hostaddr.as_deref()).unwrap_or("localhost");
         let port = self.port.unwrap_or(5432);
         let dbname = self.dbname.as_deref().or(self.user.as_deref()).unwrap_or("");
-        format!("{host}:{port}/{dbname}")
+        format!("{} ({host}:{port}/{dbname})", self.server)
     }
 }
 

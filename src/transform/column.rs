@@ -1,5 +1,6 @@
 //! What the transform needs to know of a target column.
 
+use super::toast::Method;
 use serde::{Deserialize, Serialize};
 
 /// A column of the target, as its catalog has it.
@@ -19,6 +20,12 @@ pub enum ColumnKind {
         max_chars: Option<u32>,
     },
     TimestampTz,
+    /// jsonb, made here; compressed here too where the column asks for it.
+    Jsonb {
+        compression: Option<Method>,
+    },
+    /// json, or jsonb made by the server: a path gives the JSON value, not its text.
+    Json,
     /// Everything else: the server's input function makes it from text.
     Other,
 }

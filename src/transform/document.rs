@@ -1,33 +1,61 @@
-//! A parsed statement, and looking things up in it with the meaning of PostgreSQL's `#>>`.
+//! A statement that the fast reader left alone, read by serde_json, and looking things up in it with
+//! the meaning of PostgreSQL's `#>>`.
 
-use serde_json::Value;
+use serde::Deserialize as _;
+use serde_json::{Deserializer, Value};
 use std::borrow::Cow;
 
-/// A statement whose JSON has been read.
-pub enum Document {
-    Parsed(Value),
+/// A deeper document is not read. The server has a limit of its own, by its stack: some 6,000 levels
+/// with the default `max_stack_depth`.
+const DEEPEST: usize = 20_000;
+
+/// Stack that reading and dropping a document of [`DEEPEST`] levels takes, with room to spare; it
+/// is only touched where a document is that deep.
+pub const STACK_BYTES: usize = 64 << 20;
+
+/// Reads JSON text; `None` where it is not JSON, or too deep.
+pub fn parse(text: &str) -> Option<Value> {
+    if depth_bound(text) > DEEPEST {
+        return None;
+    }
+    let mut deserializer = Deserializer::from_str(text);
+    deserializer.disable_recursion_limit();
+    let value = Value::deserialize(&mut deserializer).ok()?;
+    deserializer.end().ok()?;
+    Some(value)
 }
 
-impl Document {
-    /// Reads JSON text; `None` where it is not JSON.
-    pub fn parse(text: &str) -> Option<Document> {
-        serde_json::from_str(text).ok().map(Document::Parsed)
-    }
-
-    /// The text at `path`: a string unescaped, anything else as JSON; `None` where there is
-    /// nothing, or null.
-    pub fn text_at(&self, path: &[String]) -> Option<Cow<'_, str>> {
-        let Document::Parsed(root) = self;
-        let found = path.iter().try_fold(root, |value, step| match value {
-            Value::Object(members) => members.get(step),
-            Value::Array(elements) => elements.get(array_index(step, elements.len())?),
-            _ => None,
-        })?;
-        match found {
-            Value::Null => None,
-            Value::String(text) => Some(Cow::Borrowed(text)),
-            other => Some(Cow::Owned(other.to_string())),
+/// No less than the document's depth: brackets inside strings are counted as well.
+fn depth_bound(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
         }
+    }
+    deepest
+}
+
+/// The value at `path`; `None` where there is nothing, or JSON's null.
+pub fn value_at<'v>(root: &'v Value, path: &[String]) -> Option<&'v Value> {
+    let found = path.iter().try_fold(root, |value, step| match value {
+        Value::Object(members) => members.get(step),
+        Value::Array(elements) => elements.get(array_index(step, elements.len())?),
+        _ => None,
+    })?;
+    (!found.is_null()).then_some(found)
+}
+
+/// A value as text: a string's content, anything else as JSON.
+pub fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
@@ -47,7 +75,7 @@ mod tests {
 
     fn at(json: &str, path: &[&str]) -> Option<String> {
         let path: Vec<String> = path.iter().map(|s| (*s).to_owned()).collect();
-        Document::parse(json).unwrap().text_at(&path).map(Cow::into_owned)
+        value_at(&parse(json).unwrap(), &path).map(|v| text_of(v).into_owned())
     }
 
     #[test]
@@ -68,5 +96,14 @@ mod tests {
         for json in ["null", "42", "\"text\"", "[]", "[1, 2]"] {
             assert_eq!(at(json, &["actor"]), None, "{json}");
         }
+    }
+
+    #[test]
+    fn a_bottomless_document_is_refused_and_a_deep_one_read() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(parse(&nested(1_000_000)).is_none());
+        let deep = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let read = deep.spawn(move || parse(&nested(DEEPEST)).is_some()).unwrap().join();
+        assert!(read.unwrap());
     }
 }

@@ -1,8 +1,11 @@
 //! The mapping applied: one chunk of raw rows to cells.
 
 use super::column::{ColumnKind, TargetColumn};
-use super::document::Document;
+use super::json::Tape;
+use super::jsonb::Encoder;
 use super::mapping::{Mapping, MappingError, OnBadValue, Origin};
+use super::statement::{Statement, not_utf8};
+use super::toast::{self, TUPLE_THRESHOLD, Toaster};
 use super::value::{self, Unfit};
 use crate::source::{RawChunk, RawRow};
 use serde::{Deserialize, Serialize};
@@ -51,6 +54,16 @@ pub struct FinishedRows {
     pub rejects: Vec<BadValue>,
     /// A bad value whose policy is to end the run.
     pub fatal: Option<BadValue>,
+    /// Statements whose jsonb was left to the server.
+    pub fallbacks: u64,
+}
+
+/// What a transform thread keeps from row to row.
+pub struct Workbench {
+    tape: Tape,
+    encoder: Encoder,
+    /// For each column of the recipe, where it compresses.
+    toasters: Vec<Option<Toaster>>,
 }
 
 /// One column of a recipe.
@@ -77,6 +90,8 @@ pub struct Recipe {
     ingredients: Vec<Ingredient>,
     extra: Vec<String>,
     needs_document: bool,
+    /// The major version of the stage: the form of compressed values depends on it.
+    server_major: u32,
 }
 
 impl Recipe {
@@ -91,6 +106,7 @@ impl Recipe {
         mapping: &Mapping,
         on_bad_value: OnBadValue,
         timestamp: &str,
+        server_major: u32,
         find: impl Fn(&str) -> Result<TargetColumn, MappingError>,
     ) -> Result<Recipe, MappingError> {
         let mut extra: Vec<String> = Vec::new();
@@ -120,8 +136,9 @@ impl Recipe {
                 on_bad_value: column.on_bad_value.unwrap_or(on_bad_value),
             });
         }
-        let needs_document = ingredients.iter().any(|i| matches!(i.origin, Origin::Paths(_)));
-        Ok(Recipe { ingredients, extra, needs_document })
+        let needs_document =
+            ingredients.iter().any(|i| matches!(i.origin, Origin::Paths(_)) || i.is_whole_jsonb());
+        Ok(Recipe { ingredients, extra, needs_document, server_major })
     }
 
     /// The target columns, in the order of the cells.
@@ -143,8 +160,19 @@ impl Recipe {
         self.ingredients.get(n).map_or(OnBadValue::Reject, |i| i.on_bad_value)
     }
 
+    /// What a thread that applies the recipe keeps from row to row.
+    pub fn workbench(&self) -> Workbench {
+        let toasters = self.ingredients.iter().map(|i| match i.column.kind {
+            ColumnKind::Jsonb { compression: Some(method) } => {
+                Toaster::new(method, self.server_major).ok()
+            }
+            _ => None,
+        });
+        Workbench { tape: Tape::new(), encoder: Encoder::new(), toasters: toasters.collect() }
+    }
+
     /// Makes the cells of a chunk. Never fails: what cannot be made is in `rejects` or `fatal`.
-    pub fn apply(&self, raw: RawChunk) -> FinishedRows {
+    pub fn apply(&self, raw: RawChunk, bench: &mut Workbench) -> FinishedRows {
         let mut out = FinishedRows {
             arena: Vec::with_capacity(raw.bytes.len() + 64 * raw.rows.len()),
             cells: Vec::with_capacity(raw.rows.len() * self.width()),
@@ -152,7 +180,7 @@ impl Recipe {
             ..FinishedRows::default()
         };
         for (n, row) in raw.rows.iter().enumerate() {
-            if let Err((bad, policy)) = self.make_row(&raw, row, &mut out) {
+            if let Err((bad, policy)) = self.make_row(&raw, row, bench, &mut out) {
                 out.cells.truncate(out.rows.len() * self.width());
                 let bad = BadValue { row: n, ..bad };
                 if policy == OnBadValue::Abort {
@@ -172,54 +200,116 @@ impl Recipe {
         &self,
         raw: &RawChunk,
         row: &RawRow,
+        bench: &mut Workbench,
         out: &mut FinishedRows,
     ) -> Result<(), (BadValue, OnBadValue)> {
-        let bytes = raw.field(&row.statement);
-        let statement = bytes.map(std::str::from_utf8).transpose();
-        let document = match (&statement, self.needs_document) {
-            (Ok(Some(text)), true) => Some(Document::parse(text)),
-            _ => None,
-        };
+        let Workbench { tape, encoder, toasters } = bench;
+        let statement = Statement::read(raw.field(&row.statement), tape, self.needs_document);
+        let first = out.cells.len();
+        // The statement's own column comes last: whether it is compressed depends on the size of
+        // the others.
+        let mut tuple_size = TUPLE_HEADER;
         for ingredient in &self.ingredients {
-            let made = statement
-                .as_ref()
-                .map_err(|_| not_utf8())
-                .and_then(|text| ingredient.text(raw, row, *text, document.as_ref()))
+            if ingredient.is_whole_jsonb() {
+                out.cells.push(Cell::Null);
+                continue;
+            }
+            let made = ingredient
+                .text(raw, row, &statement)
                 .and_then(|text| ingredient.cell(row, text, &mut out.arena));
-            let cell = match made {
-                Ok(cell) => cell,
-                Err(_) if ingredient.on_bad_value == OnBadValue::Null => Cell::Null,
-                Err(unfit) => {
-                    let bad = BadValue {
-                        row: 0,
-                        column: ingredient.column.name.clone(),
-                        sqlstate: unfit.sqlstate.to_owned(),
-                        message: unfit.message,
-                    };
-                    return Err((bad, ingredient.on_bad_value));
+            let cell = ingredient.settle(made)?;
+            tuple_size += size_of_cell(cell, &out.arena);
+            out.cells.push(cell);
+        }
+        for (n, ingredient) in self.ingredients.iter().enumerate() {
+            if !ingredient.is_whole_jsonb() {
+                continue;
+            }
+            let made = match &statement {
+                Statement::Fast(document) => {
+                    let content = encoder.encode(*document);
+                    let toasted = tuple_size + content.len() + 4 > TUPLE_THRESHOLD;
+                    let toaster = toasters[n].as_mut().filter(|_| toasted);
+                    Ok(push_jsonb(content, toaster, &mut out.arena))
+                }
+                other => {
+                    out.fallbacks += 1;
+                    other.text().and_then(|text| {
+                        let text = text.or(ingredient.default.as_deref());
+                        ingredient.cell(row, text.map(Cow::Borrowed), &mut out.arena)
+                    })
                 }
             };
-            out.cells.push(cell);
+            let cell = ingredient.settle(made)?;
+            tuple_size += size_of_cell(cell, &out.arena);
+            out.cells[first + n] = cell;
         }
         Ok(())
     }
 }
 
-fn not_utf8() -> Unfit {
-    Unfit { sqlstate: "22021", message: "the source sent text that is no UTF-8".into() }
+/// The least that a tuple's header takes (`src/include/access/htup_details.h`).
+const TUPLE_HEADER: usize = 24;
+
+/// What a cell adds to its tuple, at least.
+fn size_of_cell(cell: Cell, arena: &[u8]) -> usize {
+    match cell {
+        Cell::Null | Cell::Input { .. } => 0,
+        Cell::TimestampTz(_) => 8,
+        Cell::Uuid { .. } => 16,
+        Cell::Varlena { at } => {
+            let header = arena.get(at..at + 4).and_then(|h| h.try_into().ok());
+            let length = header.map_or(0, |h| u32::from_le_bytes(h) as usize >> 2);
+            // Up to 126 bytes of content get a header of one byte when they are stored.
+            if length <= 126 + 4 { length.saturating_sub(3) } else { length }
+        }
+    }
+}
+
+/// Appends a jsonb datum, 8-aligned; compressed where a toaster is given and finds it worth it.
+fn push_jsonb(content: &[u8], toaster: Option<&mut Toaster>, arena: &mut Vec<u8>) -> Cell {
+    let at = arena.len().next_multiple_of(8);
+    arena.resize(at, 0);
+    match toaster {
+        Some(toaster) => toaster.compressed(content, arena),
+        None => toast::plain(content, arena),
+    };
+    Cell::Varlena { at }
 }
 
 impl Ingredient {
+    /// Whether the column takes the whole statement as jsonb made here.
+    fn is_whole_jsonb(&self) -> bool {
+        self.origin == Origin::Statement && matches!(self.column.kind, ColumnKind::Jsonb { .. })
+    }
+
+    /// Applies the policy to a value that could not be made.
+    fn settle(&self, made: Result<Cell, Unfit>) -> Result<Cell, (BadValue, OnBadValue)> {
+        match made {
+            Ok(cell) => Ok(cell),
+            Err(_) if self.on_bad_value == OnBadValue::Null => Ok(Cell::Null),
+            Err(unfit) => {
+                let bad = BadValue {
+                    row: 0,
+                    column: self.column.name.clone(),
+                    sqlstate: unfit.sqlstate.to_owned(),
+                    message: unfit.message,
+                };
+                Err((bad, self.on_bad_value))
+            }
+        }
+    }
+
     /// The value as text, the default applied.
     fn text<'a>(
         &'a self,
         raw: &'a RawChunk,
         row: &RawRow,
-        statement: Option<&'a str>,
-        document: Option<&'a Option<Document>>,
+        statement: &'a Statement<'a>,
     ) -> Result<Option<Cow<'a, str>>, Unfit> {
+        let as_json = matches!(self.column.kind, ColumnKind::Json | ColumnKind::Jsonb { .. });
         let found = match &self.origin {
-            Origin::Statement => statement.map(Cow::Borrowed),
+            Origin::Statement => statement.text()?.map(Cow::Borrowed),
             Origin::Const(text) => text.as_deref().map(Cow::Borrowed),
             Origin::Source(_) => match self.source {
                 Some(SourceField::Extra(n)) => row
@@ -231,16 +321,7 @@ impl Ingredient {
                     .map_err(|_| not_utf8())?,
                 Some(SourceField::Timestamp) | None => None,
             },
-            Origin::Paths(paths) => match document {
-                None => None,
-                Some(None) => {
-                    return Err(Unfit {
-                        sqlstate: "22P02",
-                        message: "invalid input syntax for type json".into(),
-                    });
-                }
-                Some(Some(document)) => paths.iter().find_map(|path| document.text_at(path)),
-            },
+            Origin::Paths(paths) => statement.first_of(paths, as_json)?,
         };
         Ok(found.or_else(|| self.default.as_deref().map(Cow::Borrowed)))
     }
@@ -266,7 +347,10 @@ impl Ingredient {
                 let text = value::text(&text, max_chars)?;
                 Ok(Cell::Varlena { at: push_varlena(arena, text.as_bytes())? })
             }
-            ColumnKind::TimestampTz | ColumnKind::Other => {
+            ColumnKind::TimestampTz
+            | ColumnKind::Json
+            | ColumnKind::Jsonb { .. }
+            | ColumnKind::Other => {
                 let text = value::text(&text, None)?;
                 let at = arena.len();
                 arena.extend_from_slice(text.as_bytes());
@@ -277,21 +361,14 @@ impl Ingredient {
     }
 }
 
-/// The longest varlena: 30 bits of length, the header's 4 bytes included.
-const MOST_VARLENA_BYTES: usize = (1 << 30) - 1;
-
 /// Appends an uncompressed varlena with a 4-byte header (`src/include/varatt.h`), 8-aligned.
 fn push_varlena(arena: &mut Vec<u8>, payload: &[u8]) -> Result<usize, Unfit> {
-    let length = payload.len() + 4;
-    if length > MOST_VARLENA_BYTES {
+    if payload.len() > toast::MAX_CONTENT {
         return Err(Unfit { sqlstate: "54000", message: "the value is larger than 1 GB".into() });
     }
     let at = arena.len().next_multiple_of(8);
     arena.resize(at, 0);
-    let header = length as u32;
-    let header = if cfg!(target_endian = "little") { header << 2 } else { header };
-    arena.extend_from_slice(&header.to_ne_bytes());
-    arena.extend_from_slice(payload);
+    toast::plain(payload, arena);
     Ok(at)
 }
 

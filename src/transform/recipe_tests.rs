@@ -35,7 +35,11 @@ fn target(name: &str) -> Result<TargetColumn, MappingError> {
 
 fn recipe(mapping: &str) -> Recipe {
     let mapping = Mapping::parse(mapping).unwrap();
-    Recipe::new(&mapping, OnBadValue::Reject, "timestamp", target).unwrap()
+    Recipe::new(&mapping, OnBadValue::Reject, "timestamp", 16, target).unwrap()
+}
+
+fn apply(recipe: &Recipe, raw: RawChunk) -> FinishedRows {
+    recipe.apply(raw, &mut recipe.workbench())
 }
 
 fn text_of(out: &FinishedRows, cell: Cell) -> Option<String> {
@@ -53,7 +57,7 @@ fn text_of(out: &FinishedRows, cell: Cell) -> Option<String> {
 fn shipped(statement: &str, column: &str) -> Option<String> {
     let recipe = recipe(shipped_mapping());
     let n = recipe.columns().position(|c| c.name == column).unwrap();
-    let out = recipe.apply(chunk(&[statement.as_bytes()]));
+    let out = apply(&recipe, chunk(&[statement.as_bytes()]));
     assert!(out.rejects.is_empty(), "{:?}", out.rejects);
     text_of(&out, out.cells[n])
 }
@@ -91,14 +95,17 @@ fn an_object_without_a_type_is_an_activity() {
 #[test]
 fn a_bad_value_rejects_its_row_and_no_other() {
     let good = br#"{"id": "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}"#;
-    let out = recipe(r#"{"id": {"path": ["id"]}}"#).apply(chunk(&[
-        good,
-        br#"{"id": "test-1"}"#,
-        br#"{}"#,
-        b"\"no object\"",
-        b"{\"id\": \"\xff\"}",
-        b"{broken",
-    ]));
+    let out = apply(
+        &recipe(r#"{"id": {"path": ["id"]}}"#),
+        chunk(&[
+            good,
+            br#"{"id": "test-1"}"#,
+            br#"{}"#,
+            b"\"no object\"",
+            b"{\"id\": \"\xff\"}",
+            b"{broken",
+        ]),
+    );
     assert_eq!(out.rows, [0, 2, 3]);
     assert_eq!(out.cells.len(), 3);
     let rejects: Vec<_> = out.rejects.iter().map(|r| (r.row, r.sqlstate.as_str())).collect();
@@ -109,12 +116,12 @@ fn a_bad_value_rejects_its_row_and_no_other() {
 #[test]
 fn a_columns_own_policy_wins() {
     let null = r#"{"short": {"path": ["s"], "on_bad_value": "null"}, "id": {"path": ["id"]}}"#;
-    let out = recipe(null).apply(chunk(&[br#"{"s": "abcd"}"#]));
+    let out = apply(&recipe(null), chunk(&[br#"{"s": "abcd"}"#]));
     assert_eq!((out.rows.len(), out.rejects.len()), (1, 0));
     assert!(out.cells.contains(&Cell::Null));
 
     let abort = r#"{"short": {"path": ["s"], "on_bad_value": "abort"}}"#;
-    let out = recipe(abort).apply(chunk(&[br#"{"s": "ok"}"#, br#"{"s": "abcd"}"#]));
+    let out = apply(&recipe(abort), chunk(&[br#"{"s": "ok"}"#, br#"{"s": "abcd"}"#]));
     assert_eq!(out.fatal.map(|bad| (bad.row, bad.sqlstate)), Some((1, "22001".into())));
 }
 
@@ -128,7 +135,7 @@ fn source_columns_are_numbered_once_and_the_timestamp_needs_no_text() {
     let mut raw = chunk(&[b"null"]);
     raw.bytes.extend_from_slice(b"xval2025");
     raw.rows[0].extra = vec![Some(4..8), None];
-    let out = recipe.apply(raw);
+    let out = apply(&recipe, raw);
     let a = recipe.columns().position(|c| c.name == "a").unwrap();
     let t = recipe.columns().position(|c| c.name == "timestamp").unwrap();
     assert_eq!(text_of(&out, out.cells[a]).as_deref(), Some("xval"));

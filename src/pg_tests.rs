@@ -1,0 +1,9 @@
+//! Tests inside a server: what needs its catalogs, its types or a transaction, but no second
+//! session. Whatever needs commits, crashes or two servers is in `tests/outside`.
+
+mod catalog;
+mod coverage;
+mod encoding;
+mod load;
+mod roles;
+mod values;

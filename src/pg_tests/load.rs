@@ -1,0 +1,171 @@
+//! The load: rows into real tables, refused rows set aside.
+
+#[pgrx::pg_schema]
+mod tests {
+    use crate::error::Failure;
+    use crate::load::{self, Loader};
+    use crate::pg_compat;
+    use crate::source::{RawChunk, RawRow};
+    use crate::transform::{Mapping, OnBadValue, Recipe};
+    use pgrx::prelude::*;
+
+    fn chunk(statements: &[&str]) -> RawChunk {
+        let mut raw = RawChunk::default();
+        for (n, statement) in statements.iter().enumerate() {
+            let start = raw.bytes.len();
+            raw.bytes.extend_from_slice(statement.as_bytes());
+            raw.rows.push(RawRow {
+                timestamp: n as i64,
+                actor: None,
+                statement: Some(start..raw.bytes.len()),
+                extra: vec![],
+            });
+        }
+        raw
+    }
+
+    struct Outcome {
+        rows: u64,
+        rejects: Vec<(i64, String, String)>,
+    }
+
+    /// Loads `statements` into `target`, made by `ddl`.
+    fn pull(
+        ddl: &str,
+        target: &str,
+        mapping: &str,
+        policy: OnBadValue,
+        statements: &[&str],
+    ) -> Result<Outcome, Failure> {
+        Spi::run(ddl).unwrap();
+        let target = load::describe(target, pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID))?;
+        let mapping = Mapping::parse(mapping)?;
+        let recipe = Recipe::new(&mapping, policy, "timestamp", pg_compat::SERVER_MAJOR, |name| {
+            target.find(name)
+        })?;
+        let rows = recipe.apply(chunk(statements), &mut recipe.workbench());
+        let mut loader = Loader::new(&target, recipe)?;
+        loader.push(rows);
+        let loaded = loader.flush()?;
+        let rejects =
+            loaded.rejects.into_iter().map(|r| (r.timestamp, r.column, r.sqlstate)).collect();
+        Ok(Outcome { rows: loaded.rows, rejects })
+    }
+
+    fn count(table: &str) -> i64 {
+        Spi::get_one::<i64>(&format!("select count(*) from {table}")).unwrap().unwrap()
+    }
+
+    #[pg_test]
+    fn a_row_that_a_constraint_refuses_goes_alone() {
+        let statements: Vec<String> = (0..50).map(|n| format!("{{\"n\": {n}}}")).collect();
+        let statements: Vec<&str> = statements.iter().map(String::as_str).collect();
+        let outcome = pull(
+            "create table public.t (n int primary key check (n not in (7, 31)))",
+            "public.t",
+            r#"{"n": {"path": ["n"]}}"#,
+            OnBadValue::Reject,
+            &statements,
+        )
+        .unwrap();
+        assert_eq!(outcome.rows, 48);
+        assert_eq!(count("public.t"), 48);
+        let refused: Vec<_> = outcome.rejects.iter().map(|(n, _, s)| (*n, s.as_str())).collect();
+        assert_eq!(refused, [(7, "23514"), (31, "23514")]);
+    }
+
+    #[pg_test]
+    fn a_value_that_an_input_function_refuses_names_its_column() {
+        let outcome = pull(
+            "create table public.t (n int, s jsonb)",
+            "public.t",
+            r#"{"n": {"path": ["n"]}, "s": {"statement": true}}"#,
+            OnBadValue::Reject,
+            &[r#"{"n": 1}"#, r#"{"n": "x"}"#, r#"{"n": 3, "u": "\u0000"}"#, r#"{"n": 4}"#],
+        )
+        .unwrap();
+        assert_eq!(outcome.rows, 2);
+        let expected = [(1, "n".into(), "22P02".into()), (2, "s".into(), "22P05".into())];
+        assert_eq!(outcome.rejects, expected);
+    }
+
+    #[pg_test]
+    fn on_bad_value_null_nulls_the_column_and_keeps_the_row() {
+        let outcome = pull(
+            "create table public.t (n int, m int)",
+            "public.t",
+            r#"{"n": {"path": ["n"]}, "m": {"path": ["m"]}}"#,
+            OnBadValue::Null,
+            &[r#"{"n": "x", "m": 1}"#],
+        )
+        .unwrap();
+        assert_eq!((outcome.rows, outcome.rejects.len()), (1, 0));
+        let kept = Spi::get_two::<i32, i32>("select n, m from public.t").unwrap();
+        assert_eq!(kept, (None, Some(1)));
+    }
+
+    #[pg_test]
+    fn on_bad_value_abort_ends_the_flush_and_tells_the_key() {
+        let failure = pull(
+            "create table public.t (n int)",
+            "public.t",
+            r#"{"n": {"path": ["n"]}}"#,
+            OnBadValue::Abort,
+            &[r#"{"n": "x"}"#],
+        )
+        .err()
+        .unwrap();
+        assert_eq!(failure.sqlstate, "22P02");
+        assert!(failure.detail.unwrap().contains("actor null"));
+    }
+
+    #[pg_test]
+    fn a_not_null_domain_is_asked_about_nulls() {
+        let outcome = pull(
+            "create domain public.d as text not null; create table public.t (d public.d)",
+            "public.t",
+            r#"{"d": {"path": ["d"]}}"#,
+            OnBadValue::Null,
+            &["{}", r#"{"d": "x"}"#],
+        )
+        .unwrap();
+        assert_eq!((outcome.rows, outcome.rejects.len()), (1, 1));
+    }
+
+    #[pg_test]
+    fn triggers_partitions_and_generated_columns_work_as_for_any_insert() {
+        let outcome = pull(
+            "create table public.t (n int, twice int generated always as (n * 2) stored, \
+               id int generated by default as identity) partition by range (n); \
+             create table public.t1 partition of public.t for values from (0) to (10); \
+             create table public.t2 partition of public.t for values from (10) to (20); \
+             create function public.odd() returns trigger language plpgsql as \
+               $$ begin new.n := new.n + 1; return new; end $$; \
+             create trigger odd before insert on public.t1 for each row execute function public.odd()",
+            "public.t",
+            r#"{"n": {"path": ["n"]}}"#,
+            OnBadValue::Reject,
+            &[r#"{"n": 1}"#, r#"{"n": 11}"#, r#"{"n": 99}"#],
+        )
+        .unwrap();
+        assert_eq!(outcome.rows, 2);
+        assert_eq!(outcome.rejects[0].0, 2);
+        let sum = Spi::get_one::<i64>("select sum(twice) from public.t").unwrap();
+        assert_eq!(sum, Some(2 * 2 + 2 * 11));
+    }
+
+    #[pg_test]
+    fn columns_that_take_no_value_are_refused_before_anything_is_read() {
+        for (ddl, sqlstate) in [
+            ("create table public.t (n int generated always as identity)", "428C9"),
+            ("create table public.t (m int, n int generated always as (m) stored)", "428C9"),
+            ("create table public.t (m int)", "42703"),
+            ("select 1", "42P01"),
+        ] {
+            Spi::run("drop table if exists public.t").unwrap();
+            let refused =
+                pull(ddl, "public.t", r#"{"n": {"path": ["n"]}}"#, OnBadValue::Reject, &[]);
+            assert_eq!(refused.err().map(|f| f.sqlstate).as_deref(), Some(sqlstate), "{ddl}");
+        }
+    }
+}
