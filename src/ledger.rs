@@ -11,7 +11,9 @@ mod coverage;
 mod pipeline;
 mod run;
 
-pub use book::{BatchEntry, claim_slice, close_slice, note_commit_times, record_batch};
+pub use book::{
+    BatchEntry, claim_slice, close_slice, note_commit_times, record_batch, record_rejects,
+};
 pub use coverage::{covered, forget};
 pub use pipeline::Pipeline;
 pub use run::{NewRun, close_run, open_run, running_run};
@@ -64,23 +66,35 @@ fn acting_as<T>(actor: pg_sys::Oid, f: impl FnOnce() -> T) -> T {
     }
 }
 
-/// The owner of this extension.
+/// The owner of this extension. (That of its schema could be somebody else, who made it before.)
 fn owner() -> pg_sys::Oid {
-    // SAFETY: catalog lookups inside a transaction; the tuple is released.
+    // SAFETY: a catalog scan inside a transaction, its parts closed in reverse order; the tuple is
+    // read while the scan holds it.
     unsafe {
         let extension = pg_sys::get_extension_oid(c"lrs_extract".as_ptr(), false);
-        // The schema belongs to whoever created the extension, and can be asked for by a cache.
-        let schema = pg_sys::get_extension_schema(extension);
-        let tuple = pg_sys::SearchSysCache1(
-            pg_sys::SysCacheIdentifier::NAMESPACEOID as i32,
-            pg_sys::Datum::from(schema),
+        let relation =
+            pg_sys::table_open(pg_sys::ExtensionRelationId, pg_sys::AccessShareLock as i32);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &mut key,
+            pg_sys::Anum_pg_extension_oid as pg_sys::AttrNumber,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            pg_sys::Datum::from(extension),
         );
-        if tuple.is_null() {
-            return pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
-        }
-        let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_namespace>();
-        let owner = (*form).nspowner;
-        pg_sys::ReleaseSysCache(tuple);
+        // 13's bindings have the number bare.
+        #[allow(clippy::useless_conversion)]
+        let index = pg_sys::Oid::from(pg_sys::ExtensionOidIndexId);
+        let scan =
+            pg_sys::systable_beginscan(relation, index, true, std::ptr::null_mut(), 1, &mut key);
+        let tuple = pg_sys::systable_getnext(scan);
+        let owner = if tuple.is_null() {
+            pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID)
+        } else {
+            (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>()).extowner
+        };
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
         owner
     }
 }

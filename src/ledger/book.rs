@@ -11,12 +11,12 @@ use pgrx::prelude::*;
 #[derive(Clone, Debug)]
 pub struct BatchEntry<'a> {
     pub run_id: i64,
-    pub pipeline: &'a str,
     pub batch_no: i32,
     pub slice_no: i32,
     pub worker: i32,
     pub partition: &'a str,
     pub rows: i64,
+    pub rejected: i64,
     pub bytes: i64,
     /// Statements whose jsonb the server made.
     pub fallbacks: i64,
@@ -47,15 +47,15 @@ pub fn claim_slice(run_id: i64, worker: i32) -> Result<Option<i32>, Failure> {
     .map_err(Failure::from)
 }
 
-/// Writes a batch, its rejects and its slice's new watermark.
+/// Writes a batch and its slice's new watermark.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
-pub fn record_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), Failure> {
-    as_owner(|| write_batch(entry, rejects)).map_err(Failure::from)
+pub fn record_batch(entry: &BatchEntry<'_>) -> Result<(), Failure> {
+    as_owner(|| write_batch(entry)).map_err(Failure::from)
 }
 
-fn write_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), pgrx::spi::Error> {
+fn write_batch(entry: &BatchEntry<'_>) -> Result<(), pgrx::spi::Error> {
     let (watermark, watermark_actor) = coverage::columns(entry.watermark);
     Spi::connect_mut(|client| {
         client.update(
@@ -67,7 +67,7 @@ fn write_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), pg
                 entry.slice_no.into(),
                 entry.partition.into(),
                 entry.rows.into(),
-                (rejects.len() as i64).into(),
+                entry.rejected.into(),
                 entry.bytes.into(),
                 entry.last.and_then(|key| to_server(key.timestamp)).into(),
                 entry.last.and_then(|key| key.actor).into(),
@@ -82,14 +82,31 @@ fn write_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), pg
                 entry.fallbacks.into(),
             ],
         )?;
+        Ok(())
+    })
+}
+
+/// Writes rows that were set aside, in the transaction of their batch.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn record_rejects(
+    run_id: i64,
+    batch_no: i32,
+    pipeline: &str,
+    rejects: &[RejectedRow],
+) -> Result<(), Failure> {
+    if rejects.is_empty() {
+        return Ok(());
+    }
+    as_owner(|| {
         for reject in rejects {
-            client.update(
+            Spi::run_with_args(
                 include_str!("../../sql/ledger/record_reject.sql"),
-                None,
                 &[
-                    entry.run_id.into(),
-                    entry.batch_no.into(),
-                    entry.pipeline.into(),
+                    run_id.into(),
+                    batch_no.into(),
+                    pipeline.into(),
                     TimestampWithTimeZone::try_from(reject.timestamp).ok().into(),
                     reject.actor.into(),
                     reject.column.as_str().into(),
@@ -99,8 +116,9 @@ fn write_batch(entry: &BatchEntry<'_>, rejects: &[RejectedRow]) -> Result<(), pg
                 ],
             )?;
         }
-        Ok(())
+        Ok::<_, pgrx::spi::Error>(())
     })
+    .map_err(Failure::from)
 }
 
 /// Marks a slice whose end came without further rows.

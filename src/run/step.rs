@@ -6,7 +6,7 @@ use super::request::{CommitMode, Request, SliceRequest};
 use super::stream::{Event, Stream, Waited};
 use crate::error::Failure;
 use crate::ledger::{self, BatchEntry};
-use crate::load::{Loader, RejectedRow};
+use crate::load::Loader;
 use crate::slice::{Edge, Interval, Key};
 use crate::source::{Doing, SourceError, WalkRequest};
 use crate::transaction::{Unit, catching};
@@ -117,7 +117,7 @@ struct Tally {
     waited_before: Waited,
     rows: i64,
     bytes: i64,
-    rejects: Vec<RejectedRow>,
+    rejected: i64,
     fallbacks: u64,
     convert: Duration,
     insert: Duration,
@@ -130,7 +130,7 @@ impl Tally {
             waited_before,
             rows: 0,
             bytes: 0,
-            rejects: Vec::new(),
+            rejected: 0,
             fallbacks: 0,
             convert: Duration::ZERO,
             insert: Duration::ZERO,
@@ -321,12 +321,20 @@ impl<P: Place> Puller<P> {
         if let Some(loader) = &mut self.loader {
             let loaded = loader.flush()?;
             walk.tally.rows += i64::try_from(loaded.rows).unwrap_or(i64::MAX);
-            walk.tally.rejects.extend(loaded.rejects);
+            walk.tally.rejected += loaded.rejects.len() as i64;
             walk.tally.fallbacks += loaded.fallbacks;
             walk.tally.convert += loaded.convert;
             walk.tally.insert += loaded.insert;
+            // At once, so that they take no memory until the batch ends.
+            let (run_id, number) = (self.request.run_id, self.number());
+            ledger::record_rejects(run_id, number, &self.request.pipeline, &loaded.rejects)?;
         }
         Ok(())
+    }
+
+    /// The number of the batch in the making.
+    fn number(&mut self) -> i32 {
+        *self.number.get_or_insert_with(|| self.place.number_batch())
     }
 
     /// Writes the checkpoint and commits where a boundary is.
@@ -348,7 +356,7 @@ impl<P: Place> Puller<P> {
         let mut report = BatchReport {
             slice_no: walk.slice.slice_no,
             rows: tally.rows,
-            rejected: tally.rejects.len() as i64,
+            rejected: tally.rejected,
             bytes: tally.bytes,
             slice_done: done,
             source_wait_ms: millis(source_wait),
@@ -360,7 +368,7 @@ impl<P: Place> Puller<P> {
         let times = std::mem::take(&mut self.commit_times);
         ledger::note_commit_times(self.request.run_id, &times)?;
         if last.is_some() {
-            report.batch_no = *self.number.get_or_insert_with(|| self.place.number_batch());
+            report.batch_no = self.number();
             report.elapsed_ms = millis(tally.begun.elapsed());
             self.record(walk, &report, last, position, &tally)?;
         } else if done {
@@ -385,12 +393,12 @@ impl<P: Place> Puller<P> {
     ) -> Result<(), Failure> {
         let entry = BatchEntry {
             run_id: self.request.run_id,
-            pipeline: &self.request.pipeline,
             batch_no: report.batch_no,
             slice_no: report.slice_no,
             worker: self.place.worker(),
             partition: &walk.slice.partition,
             rows: report.rows,
+            rejected: report.rejected,
             bytes: report.bytes,
             fallbacks: i64::try_from(tally.fallbacks).unwrap_or(i64::MAX),
             last,
@@ -401,7 +409,7 @@ impl<P: Place> Puller<P> {
             watermark,
             slice_done: report.slice_done,
         };
-        ledger::record_batch(&entry, &tally.rejects)
+        ledger::record_batch(&entry)
     }
 
     fn commit(&mut self, walk: &mut Walk, position: Edge, done: bool) -> Result<(), Failure> {
