@@ -14,6 +14,7 @@ pub mod request;
 pub mod errand;
 mod exit;
 pub mod pacing;
+mod place;
 mod progress;
 mod shared;
 mod step;

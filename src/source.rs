@@ -26,4 +26,4 @@ pub use options::{
     ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
 };
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
-pub use walk::{Budget, Doing, Permit, Piece, WalkRequest, walk};
+pub use walk::{Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};

@@ -19,7 +19,7 @@ type Row = (
 );
 
 /// A page of this many rows stands for the walk in the plan's access path.
-const TYPICAL_BATCH: i32 = 50_000;
+const TYPICAL_PAGE: u64 = 50_000;
 
 /// One row a slice of the period: what the source expects of it, how it would be read, and how
 /// much of it earlier runs have pulled. Nothing is counted and nothing is changed.
@@ -51,7 +51,7 @@ fn rows(
     pipeline: Option<String>,
 ) -> Result<Vec<Row>, Failure> {
     let period = Period::check(from, to)?;
-    let survey = survey(&present(pipeline, "pipeline")?, period, TYPICAL_BATCH, false)?;
+    let survey = survey(&present(pipeline, "pipeline")?, period, false, Some(TYPICAL_PAGE))?;
     Ok(survey
         .slices
         .into_iter()

@@ -134,7 +134,7 @@ enum Run {
 fn start(arguments: &Arguments, crew: *mut Crew) -> Result<Run, Failure> {
     check_writable()?;
     lock_pipeline(&arguments.pipeline)?;
-    let survey = survey(&arguments.pipeline, arguments.period, arguments.batch, arguments.again)?;
+    let survey = survey(&arguments.pipeline, arguments.period, arguments.again, None)?;
     let request = Arc::new(request(arguments, survey)?);
     if request.slices.is_empty() {
         notice("nothing to do: the period is covered, or holds no partition");

@@ -58,16 +58,22 @@ struct Question {
     settle: Duration,
     width: Width,
     covered: Vec<Interval>,
-    batch: u64,
+    /// Rows a page, where the access path is wanted.
+    page: Option<u64>,
 }
 
 /// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
-/// been pulled.
+/// been pulled; with `page`, with the access path of a page of so many rows.
 ///
 /// # Errors
 /// [`Failure`] for whatever would keep a pull from starting: no pipeline, server, mapping or
 /// privilege, a mapping that does not fit the target, a source that does not answer.
-pub fn survey(name: &str, period: Period, batch: i32, again: bool) -> Result<Survey, Failure> {
+pub fn survey(
+    name: &str,
+    period: Period,
+    again: bool,
+    page: Option<u64>,
+) -> Result<Survey, Failure> {
     check_encoding()?;
     let role = current_role();
     let pipeline = Pipeline::read(name)?;
@@ -95,9 +101,9 @@ pub fn survey(name: &str, period: Period, batch: i32, again: bool) -> Result<Sur
         settle: pipeline.settle,
         width: pipeline.slice_width,
         covered,
-        batch: u64::try_from(batch).unwrap_or(1),
+        page,
     };
-    let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, question.batch);
+    let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
     let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
     if let Some(limit) = answer.clipped {
         notice(&format!(
@@ -155,7 +161,7 @@ impl Question {
                 crate::slice::Edge::Before(planned.from),
                 crate::slice::Edge::Before(planned.to),
             );
-            let estimate = estimate(session, &walk_table, &whole, self.batch)?;
+            let estimate = estimate(session, &walk_table, &whole, self.page)?;
             let warning = warning(&planned, &estimate, &correlations, &self.names);
             slices.push(SurveyedSlice { planned, estimate, warning });
         }

@@ -130,6 +130,7 @@ impl BatchShape {
         // SAFETY: the row's values live in row_context or in `rows`' arena until tuplestore has
         // copied them; cells point into the arena by construction of the recipe.
         unsafe {
+            // It holds what an input function left that threw.
             pg_sys::MemoryContextReset(self.row_context);
             let before = pg_sys::MemoryContextSwitchTo(self.row_context);
             for (column, cell) in rows.cells[n * width..(n + 1) * width].iter().enumerate() {
@@ -146,6 +147,8 @@ impl BatchShape {
                 self.nulls.as_mut_ptr(),
             );
             pg_sys::MemoryContextSwitchTo(before);
+            // At once: the values of a huge statement must not stay beside their copy.
+            pg_sys::MemoryContextReset(self.row_context);
         }
         batch.rows += 1;
     }

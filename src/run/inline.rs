@@ -1,9 +1,10 @@
 //! `commit => 'caller'`: the steps of a worker in the caller's backend and transaction.
 
+use super::place::{Phase, Place};
 use super::progress::Progress;
 use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
-use super::step::{Phase, Place, Puller, Walk};
+use super::step::{Puller, Walk};
 use super::wait;
 use crate::error::{Failure, notice};
 use crate::ledger::{self, NewRun};

@@ -1,6 +1,7 @@
 //! A slice pulled: stream to loader to ledger, batch after batch.
 
 use super::pacing::Pacing;
+use super::place::{LOOK_AROUND, Phase, Place};
 use super::report::BatchReport;
 use super::request::{CommitMode, Request, SliceRequest};
 use super::stream::{Event, Stream, Waited};
@@ -8,63 +9,14 @@ use crate::error::Failure;
 use crate::ledger::{self, BatchEntry};
 use crate::load::Loader;
 use crate::slice::{Edge, Interval, Key};
-use crate::source::{Doing, SourceError, WalkRequest};
+use crate::source::{Parking, SourceError, WalkRequest};
 use crate::transaction::{Unit, catching};
 use crate::transform::Recipe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the main thread waits at most before it looks around.
-pub const LOOK_AROUND: Duration = Duration::from_millis(100);
 /// Rows are inserted when they come to this, or to a quarter of the worker's memory.
 const FLUSH_BYTES: usize = 8 << 20;
-
-/// What a worker is at, in the words of pg_stat_activity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Connecting,
-    Source,
-    Paused,
-    Throttled,
-    Insert,
-    Commit,
-    Retry,
-}
-
-impl Phase {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Connecting => "connecting to the source",
-            Phase::Source => "waiting for the source",
-            Phase::Paused => "paused by pause_while",
-            Phase::Throttled => "throttled by max_bytes_per_second",
-            Phase::Insert => "inserting",
-            Phase::Commit => "committing",
-            Phase::Retry => "waiting to retry",
-        }
-    }
-}
-
-/// Where the steps run: what differs between a worker and the caller's own backend.
-pub trait Place {
-    /// Starts a unit of work.
-    fn begin(&mut self) -> Unit;
-    /// Numbers the next batch.
-    fn number_batch(&mut self) -> i32;
-    /// Takes the report of a batch that is committed.
-    fn report(&mut self, report: BatchReport);
-    /// Says what is being done.
-    fn announce(&mut self, slice: &SliceRequest, phase: Phase);
-    /// Hears of trouble that is being waited out.
-    fn note(&mut self, text: &str);
-    /// Looks for a reason to stop; called at least every [`LOOK_AROUND`].
-    ///
-    /// # Errors
-    /// The reason.
-    fn look_around(&mut self) -> Result<(), Failure>;
-    /// This worker's number, from 1; 0 for the caller's own backend.
-    fn worker(&self) -> i32;
-}
 
 /// Why a walk ended before its end.
 #[derive(Debug)]
@@ -92,6 +44,8 @@ pub struct Puller<P: Place> {
     recipe: Arc<Recipe>,
     loader: Option<Loader>,
     pacing: Pacing,
+    /// The session of the slice before.
+    parking: Parking,
     /// A batch number that a failed attempt left unused.
     number: Option<i32>,
     /// Commits whose time the ledger does not know yet.
@@ -169,6 +123,7 @@ impl<P: Place> Puller<P> {
             recipe: Arc::new(request.recipe.clone()),
             pacing: Pacing::new(request.retries, request.retry_delay, batch),
             request,
+            parking: Parking::default(),
             loader: None,
             number: None,
             commit_times: Vec::new(),
@@ -259,7 +214,8 @@ impl<P: Place> Puller<P> {
         // What came over the wire is in memory up to three times: as it came, as values made of
         // it, and in the batch.
         let in_flight = request.worker_memory / 3;
-        Stream::start(reading, &self.recipe, in_flight, request.transform_threads)
+        let threads = request.transform_threads;
+        Stream::start(reading, &self.recipe, &self.parking, in_flight, threads)
     }
 
     /// Loads rows until a batch is at its end, and records it.
@@ -294,7 +250,7 @@ impl<P: Place> Puller<P> {
                 }
                 None if stream.is_starved() && self.has_pending() => self.flush(walk)?,
                 None => {
-                    self.place.announce(&walk.slice, waiting_phase(stream.doing()));
+                    self.place.announce(&walk.slice, Phase::of(stream.doing()));
                     stream.wait(LOOK_AROUND)?;
                 }
             }
@@ -444,14 +400,5 @@ impl<P: Place> Puller<P> {
     pub fn note_commit_times(&mut self) -> Result<(), Failure> {
         let times = std::mem::take(&mut self.commit_times);
         ledger::note_commit_times(self.request.run_id, &times)
-    }
-}
-
-fn waiting_phase(doing: Doing) -> Phase {
-    match doing {
-        Doing::Connecting => Phase::Connecting,
-        Doing::Paused => Phase::Paused,
-        Doing::Throttled => Phase::Throttled,
-        Doing::Reading | Doing::Full => Phase::Source,
     }
 }

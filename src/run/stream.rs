@@ -6,7 +6,7 @@ use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
 use crate::error::Failure;
 use crate::slice::{Edge, Key};
-use crate::source::{Budget, Doing, Piece, RawChunk, SourceError, WalkRequest, walk};
+use crate::source::{Budget, Doing, Parking, Piece, RawChunk, SourceError, WalkRequest, walk};
 use crate::transform::{FinishedRows, Recipe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,6 +73,7 @@ impl Stream {
     pub fn start(
         request: WalkRequest,
         recipe: &Arc<Recipe>,
+        parking: &Parking,
         memory: usize,
         threads: usize,
     ) -> Result<Stream, Failure> {
@@ -92,10 +93,12 @@ impl Stream {
                 .map_err(|e| no_thread(&e))?;
         }
         let limits = request.connect.limits;
-        let (for_reader, busy, wake) = (budget.clone(), in_transform.clone(), waker.clone());
-        let reader =
-            spawn_quiet("lrs reader", move || read(&request, &for_reader, &inputs, &busy, &wake))
-                .map_err(|e| no_thread(&e))?;
+        let (busy, wake) = (in_transform.clone(), waker.clone());
+        let (for_reader, parked) = (budget.clone(), parking.clone());
+        let reader = spawn_quiet("lrs reader", move || {
+            read(&request, &for_reader, &parked, &inputs, &busy, &wake);
+        })
+        .map_err(|e| no_thread(&e))?;
         Ok(Stream {
             budget,
             waker,
@@ -204,6 +207,7 @@ fn no_thread(error: &std::io::Error) -> Failure {
 fn read(
     request: &WalkRequest,
     budget: &Arc<Budget>,
+    parking: &Parking,
     lanes: &[SyncSender<Raw>],
     in_transform: &AtomicUsize,
     waker: &Waker,
@@ -215,7 +219,7 @@ fn read(
         turn = (turn + 1) % lanes.len();
         taken
     };
-    let outcome = walk(request, budget, |piece| {
+    let outcome = walk(request, budget, parking, |piece| {
         deal(match piece {
             Piece::Rows(chunk) => Raw::Rows(chunk),
             Piece::BatchEnd { position, last, done } => {

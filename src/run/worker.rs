@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use super::place::{LOOK_AROUND, Phase, Place};
 use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
 use super::shared::{Shared, Slot};
-use super::step::{LOOK_AROUND, Phase, Place, Puller, Walk};
+use super::step::{Puller, Walk};
 use super::wait;
 use crate::error::Failure;
 use crate::ledger::{self, NewRun};

@@ -55,6 +55,11 @@ impl Session {
         Ok(Session { client, canceller })
     }
 
+    /// Whether the connection is known to be gone.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }

@@ -5,6 +5,7 @@ use super::describe::WalkTable;
 use super::error::SourceError;
 use super::keyset::{Cursor, range_condition};
 use crate::slice::Interval;
+use postgres::SimpleQueryMessage;
 use serde_json::Value;
 
 /// What the source's planner thinks of an interval.
@@ -21,8 +22,8 @@ pub struct Estimate {
 
 const ACTION: &str = "estimate a slice by EXPLAIN";
 
-/// Asks the source to plan the interval as a whole (for rows and bytes) and its first page of
-/// `batch` rows (for the access path).
+/// Asks the source to plan the interval as a whole (for rows and bytes) and, where `page` says how
+/// many rows one has, its first page (for the access path).
 ///
 /// # Errors
 /// [`SourceError`] as the source reports it.
@@ -30,7 +31,7 @@ pub fn estimate(
     session: &mut Session,
     table: &WalkTable,
     interval: &Interval,
-    batch: u64,
+    page: Option<u64>,
 ) -> Result<Estimate, SourceError> {
     let whole = format!(
         "select {} from {} where {}",
@@ -41,9 +42,11 @@ pub fn estimate(
     let plan = explain(session, &whole)?;
     let number = |key: &str| plan.get(key).and_then(Value::as_f64).unwrap_or(0.0);
     let rows = number("Plan Rows");
-    let page = Cursor::new(*interval).first_page(table, batch);
     let mut nodes = Vec::new();
-    describe_plan(&explain(session, &page)?, &mut nodes);
+    if let Some(rows) = page {
+        let page = Cursor::new(*interval).first_page(table, rows);
+        describe_plan(&explain(session, &page)?, &mut nodes);
+    }
     Ok(Estimate {
         rows: rows as i64,
         bytes: (rows * number("Plan Width")) as i64,
@@ -53,33 +56,17 @@ pub fn estimate(
 }
 
 fn explain(session: &mut Session, sql: &str) -> Result<Value, SourceError> {
-    let row = session
+    let answer = session
         .client
-        .query_one(&format!("explain (format json, costs on) {sql}"), &[])
+        .simple_query(&format!("explain (format json, costs on) {sql}"))
         .map_err(|e| SourceError::from_client(ACTION, &e))?;
-    let unreadable = |e: String| SourceError::permanent(ACTION, "XX000", e);
-    let Json(mut plans) = row.try_get(0).map_err(|e| unreadable(e.to_string()))?;
-    plans
-        .get_mut(0)
-        .and_then(|p| p.get_mut("Plan"))
-        .map(Value::take)
-        .ok_or_else(|| unreadable("EXPLAIN gave no plan".to_owned()))
-}
-
-/// `json` over the wire is its text.
-struct Json(Value);
-
-impl<'a> postgres::types::FromSql<'a> for Json {
-    fn from_sql(
-        _: &postgres::types::Type,
-        raw: &'a [u8],
-    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Json(serde_json::from_slice(raw)?))
-    }
-
-    fn accepts(ty: &postgres::types::Type) -> bool {
-        *ty == postgres::types::Type::JSON
-    }
+    let text = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    text.and_then(|text| serde_json::from_str::<Value>(text).ok())
+        .and_then(|mut plans| Some(plans.get_mut(0)?.get_mut("Plan")?.take()))
+        .ok_or_else(|| SourceError::permanent(ACTION, "XX000", "EXPLAIN gave no plan"))
 }
 
 /// Names the nodes from the top down, each kind once: a plan of sixty partitions stays readable.

@@ -159,17 +159,26 @@ impl Budget {
 /// How long `pause_while` is left alone before it is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Where a worker keeps its session between two slices.
+pub type Parking = Arc<Mutex<Option<Session>>>;
+
 /// Walks `request.interval` to its end, giving each piece to `hand_over`, which returns false when
-/// nobody takes them any more.
+/// nobody takes them any more. The session comes from `parking` where one is there, and goes back
+/// when the walk came to its end.
 ///
 /// # Errors
 /// [`SourceError`] as met; everything handed over before the last [`Piece::BatchEnd`] is whole.
 pub fn walk(
     request: &WalkRequest,
     budget: &Arc<Budget>,
+    parking: &Parking,
     mut hand_over: impl FnMut(Piece) -> bool,
 ) -> Result<(), SourceError> {
-    let mut session = Session::open(&request.connect, &request.application_name)?;
+    let parked = parking.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut session = match parked.filter(|session| !session.is_closed()) {
+        Some(session) => session,
+        None => Session::open(&request.connect, &request.application_name)?,
+    };
     *budget.canceller.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.canceller());
     budget.check_stop()?;
     budget.now(Doing::Reading);
@@ -188,7 +197,14 @@ pub fn walk(
             last = summary.last.or(last);
         }
         let (position, done) = (cursor.position(), cursor.is_done());
-        if !hand_over(Piece::BatchEnd { position, last, done }) || done {
+        if done {
+            // Before the last word: whoever hears it may start the next walk at once.
+            *budget.canceller.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *parking.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            hand_over(Piece::BatchEnd { position, last, done });
+            return Ok(());
+        }
+        if !hand_over(Piece::BatchEnd { position, last, done }) {
             return Ok(());
         }
     }

@@ -1,0 +1,68 @@
+//! Where the steps of a run take place: a worker, or the caller's own backend.
+
+use super::report::BatchReport;
+use super::request::SliceRequest;
+use crate::error::Failure;
+use crate::source::Doing;
+use crate::transaction::Unit;
+use std::time::Duration;
+
+/// How long the main thread waits at most before it looks around.
+pub const LOOK_AROUND: Duration = Duration::from_millis(100);
+
+/// What a worker is at, in the words of pg_stat_activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Connecting,
+    Source,
+    Paused,
+    Throttled,
+    Insert,
+    Commit,
+    Retry,
+}
+
+impl Phase {
+    /// What the wait for a reader that is `doing` this is a wait for.
+    pub fn of(doing: Doing) -> Self {
+        match doing {
+            Doing::Connecting => Phase::Connecting,
+            Doing::Paused => Phase::Paused,
+            Doing::Throttled => Phase::Throttled,
+            Doing::Reading | Doing::Full => Phase::Source,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Phase::Connecting => "connecting to the source",
+            Phase::Source => "waiting for the source",
+            Phase::Paused => "paused by pause_while",
+            Phase::Throttled => "throttled by max_bytes_per_second",
+            Phase::Insert => "inserting",
+            Phase::Commit => "committing",
+            Phase::Retry => "waiting to retry",
+        }
+    }
+}
+
+/// Where the steps run: what differs between a worker and the caller's own backend.
+pub trait Place {
+    /// Starts a unit of work.
+    fn begin(&mut self) -> Unit;
+    /// Numbers the next batch.
+    fn number_batch(&mut self) -> i32;
+    /// Takes the report of a batch that is committed.
+    fn report(&mut self, report: BatchReport);
+    /// Says what is being done.
+    fn announce(&mut self, slice: &SliceRequest, phase: Phase);
+    /// Hears of trouble that is being waited out.
+    fn note(&mut self, text: &str);
+    /// Looks for a reason to stop; called at least every [`LOOK_AROUND`].
+    ///
+    /// # Errors
+    /// The reason.
+    fn look_around(&mut self) -> Result<(), Failure>;
+    /// This worker's number, from 1; 0 for the caller's own backend.
+    fn worker(&self) -> i32;
+}
