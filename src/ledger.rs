@@ -16,7 +16,7 @@ pub use book::{
 };
 pub use coverage::{covered, forget};
 pub use pipeline::Pipeline;
-pub use run::{NewRun, close_run, open_run, running_run};
+pub use run::{NewRun, close_run, lock_as_worker, open_run, running_run};
 
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
@@ -24,6 +24,8 @@ use pgrx::pg_sys;
 
 /// Class of the advisory locks: "lrs ".
 pub const LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrs ");
+/// Class of the locks that workers share: "lrsw".
+pub const WORKER_LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrsw");
 
 /// Runs `f` as the extension's owner, with `search_path` at `pg_catalog, pg_temp`.
 ///

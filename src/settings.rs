@@ -3,7 +3,7 @@
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static WORKER_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(64);
-static TRANSFORM_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static TRANSFORM_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
 static FAST_JSONB: GucSetting<bool> = GucSetting::<bool>::new(true);
 
 /// Registers the settings; called once, when the library is loaded.
@@ -21,9 +21,9 @@ pub fn register() {
     GucRegistry::define_int_guc(
         c"lrs_extract.transform_threads",
         c"Threads in each worker of pull() that make values out of JSON.",
-        c"",
+        c"0: as many as the cores allow, beside the workers themselves and their readers.",
         &TRANSFORM_THREADS,
-        1,
+        0,
         64,
         GucContext::Userset,
         GucFlags::empty(),
@@ -48,7 +48,29 @@ pub fn worker_memory() -> usize {
     usize::try_from(WORKER_MEMORY.get()).unwrap_or(64) << 20
 }
 
-/// Transform threads a worker.
-pub fn transform_threads() -> usize {
-    usize::try_from(TRANSFORM_THREADS.get()).unwrap_or(1)
+/// Transform threads for each of `jobs` workers.
+pub fn transform_threads(jobs: usize) -> usize {
+    match usize::try_from(TRANSFORM_THREADS.get()) {
+        Ok(threads) if threads > 0 => threads,
+        _ => threads_for(std::thread::available_parallelism().map_or(1, usize::from), jobs),
+    }
+}
+
+/// A worker keeps one core busy with inserts; one transform thread keeps up with about two of
+/// them, so more than a few are never of use.
+fn threads_for(cores: usize, jobs: usize) -> usize {
+    (cores / jobs.max(1)).saturating_sub(1).clamp(1, 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::threads_for;
+
+    #[test]
+    fn threads_follow_the_cores_and_are_never_none() {
+        assert_eq!(threads_for(2, 2), 1);
+        assert_eq!(threads_for(8, 2), 3);
+        assert_eq!(threads_for(64, 2), 4);
+        assert_eq!(threads_for(4, 100), 1);
+    }
 }

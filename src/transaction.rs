@@ -90,6 +90,9 @@ impl Unit {
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
+            // Whatever the role's or the database's defaults are: the steps are made for these.
+            pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED as i32;
+            pg_sys::XactReadOnly = false;
             pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
         Unit::Transaction
@@ -115,13 +118,12 @@ impl Unit {
                     unsafe {
                         pg_sys::PopActiveSnapshot();
                         pg_sys::CommitTransactionCommand();
-                        // So that autovacuum hears of a worker's rows while it is at work.
-                        pg_sys::pgstat_report_stat(false);
                     }
                     Ok(())
                 });
-                if outcome.is_err() {
-                    Unit::Transaction.roll_back();
+                match outcome {
+                    Ok(()) => report_statistics(),
+                    Err(_) => Unit::Transaction.roll_back(),
                 }
                 outcome
             }
@@ -138,4 +140,14 @@ impl Unit {
             }
         }
     }
+}
+
+/// Tells the statistics of a worker's rows while it is at work, so that autovacuum hears of them.
+/// What is committed is committed: trouble here is none of the batch's.
+fn report_statistics() {
+    let _ = catching(|| {
+        // SAFETY: between two transactions.
+        unsafe { pg_sys::pgstat_report_stat(false) };
+        Ok(())
+    });
 }

@@ -3,8 +3,8 @@ select s."from",
        s.from_actor_id,
        s.watermark,
        s.watermark_actor_id,
-       (select array_agg(lower(f) order by lower(f)) from unnest(s.forgotten) f) as forgotten_from,
-       (select array_agg(upper(f) order by lower(f)) from unnest(s.forgotten) f) as forgotten_to
+       (select array_agg(lower(f) order by lower(f)) from unnest(s.forgotten) f where not isempty(f)) as forgotten_from,
+       (select array_agg(upper(f) order by lower(f)) from unnest(s.forgotten) f where not isempty(f)) as forgotten_to
   from lrs_extract.slice s
  where s.pipeline = $1
    and s."to" >= $2

@@ -20,7 +20,11 @@ impl Period {
         to: Option<TimestampWithTimeZone>,
     ) -> Result<Period, Failure> {
         let period = Period { from: present(from, "from")?, to: present(to, "to")? };
-        if period.from.into_inner() > period.to.into_inner() {
+        // A period needs a start before the end of time, and an end after its beginning.
+        let infinite = |t: TimestampWithTimeZone| crate::ledger::from_server(t).is_none();
+        let beyond = infinite(period.from) && period.from.into_inner() > 0
+            || infinite(period.to) && period.to.into_inner() < 0;
+        if beyond || period.from.into_inner() > period.to.into_inner() {
             return Err(Failure::argument("the period ends before it begins")
                 .with_detail(format!(
                     "\"from\" is {}, \"to\" is {}.",

@@ -7,7 +7,7 @@ use super::survey::{Survey, SurveyedSlice, current_role, survey};
 use crate::error::{Failure, notice, or_raise};
 use crate::ledger::{self, to_server};
 use crate::run::inline::Inline;
-use crate::run::leader::{Crew, Leader};
+use crate::run::leader::{Crew, Leader, is_pulled_here};
 use crate::run::report::BatchReport;
 use crate::run::request::{CommitMode, Request, SliceRequest};
 use crate::settings;
@@ -134,6 +134,8 @@ enum Run {
 fn start(arguments: &Arguments, crew: *mut Crew) -> Result<Run, Failure> {
     check_writable()?;
     lock_pipeline(&arguments.pipeline)?;
+    // SAFETY: the crew lives in the memory context of the call, and nobody else refers to it yet.
+    unsafe { &mut *crew }.claim(&arguments.pipeline);
     let survey = survey(&arguments.pipeline, arguments.period, arguments.again, None)?;
     let request = Arc::new(request(arguments, survey)?);
     if request.slices.is_empty() {
@@ -187,16 +189,34 @@ fn check_writable() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One pull a pipeline at a time: a lock until the end of the caller's transaction.
+/// One pull a pipeline at a time: a lock until the end of the caller's transaction. A worker that
+/// outlived its leader has a lock of its own, so that what it may still commit is not missed.
 pub fn lock_pipeline(pipeline: &str) -> Result<(), Failure> {
-    let locked = ledger::as_owner(|| {
-        Spi::get_one_with_args::<bool>(
-            "select pg_try_advisory_xact_lock($1, hashtext($2))",
-            &[ledger::LOCK_CLASS.into(), pipeline.into()],
+    if is_pulled_here(pipeline) {
+        return Err(Failure::new(
+            "55006",
+            format!("pipeline \"{pipeline}\" is being pulled by this very session"),
         )
-    })?;
-    if locked == Some(true) {
-        return Ok(());
+        .with_hint(
+            "Read the rows of the first call to their end, or close its cursor, before the next.",
+        ));
+    }
+    let ask = |sql: &str, class: i32| {
+        ledger::as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), pipeline.into()]))
+    };
+    let leader = ask("select pg_try_advisory_xact_lock($1, hashtext($2))", ledger::LOCK_CLASS)?;
+    if leader == Some(true) {
+        // Taken and given back at once: workers share it.
+        let free = "select case when pg_try_advisory_lock($1, hashtext($2)) \
+                    then pg_advisory_unlock($1, hashtext($2)) else false end";
+        if ask(free, ledger::WORKER_LOCK_CLASS)? == Some(true) {
+            return Ok(());
+        }
+        return Err(Failure::new(
+            "55006",
+            format!("a worker of an earlier run of pipeline \"{pipeline}\" is still ending"),
+        )
+        .with_hint("Wait for it; pg_stat_activity shows it as 'lrs_extract worker'."));
     }
     let (who, hint) = match ledger::running_run(pipeline) {
         Some((run_id, pid)) => (
@@ -280,6 +300,8 @@ fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
         max_bytes_per_second: pipeline.max_bytes_per_second,
         pause_while: pipeline.pause_while,
         worker_memory: settings::worker_memory(),
-        transform_threads: settings::transform_threads(),
+        transform_threads: settings::transform_threads(
+            usize::try_from(arguments.jobs).unwrap_or(1),
+        ),
     })
 }

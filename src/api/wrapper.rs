@@ -21,6 +21,10 @@ fn check(options: &[Option<String>], catalog: pg_sys::Oid) -> Result<(), Failure
     for option in options.iter().flatten() {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         ConnectSpec::validate(name, value, valid)?;
+        if ["sslcert", "sslkey"].contains(&name) && !is_superuser() {
+            return Err(Failure::new("42501", format!("only a superuser may set {name}"))
+                .with_hint("Files are read as the stage server's own user."));
+        }
         if name == "password_required" && is_false(value) && !is_superuser() {
             return Err(Failure::new(
                 "42501",

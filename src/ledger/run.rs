@@ -88,6 +88,16 @@ pub fn close_run(run_id: i64, state: &str, failure: Option<&Failure>) -> Result<
     .map_err(Failure::from)
 }
 
+/// Takes the lock that the workers of a pipeline share, until this process ends.
+///
+/// # Errors
+/// [`Failure`] as the server says.
+pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
+    let sql = "select pg_advisory_lock_shared($1, hashtext($2))";
+    as_owner(|| Spi::run_with_args(sql, &[super::WORKER_LOCK_CLASS.into(), pipeline.into()]))
+        .map_err(Failure::from)
+}
+
 /// The run that has the pipeline's lock, as far as it is committed: its number and its leader.
 pub fn running_run(pipeline: &str) -> Option<(i64, i32)> {
     let sql = "select run_id, leader_pid from lrs_extract.runs \

@@ -82,7 +82,7 @@ impl Loader {
         self.bytes = 0;
     }
 
-    /// Inserts what waits. A row whose value the server refuses (SQLSTATE class 22 or 23) is
+    /// Inserts what waits. A row whose value the server refuses (SQLSTATE class 22, 23, 44 or 54) is
     /// found and set aside; any other error ends the flush.
     ///
     /// # Errors
@@ -222,9 +222,10 @@ impl Loader {
     }
 }
 
-/// Data exceptions, integrity violations, and rows that a view's check option refuses.
+/// Data exceptions, integrity violations, rows that a view's check option refuses, and values that
+/// pass a limit (an index entry, a nesting).
 fn is_about_a_row(failure: &Failure) -> bool {
-    ["22", "23", "44"].iter().any(|class| failure.sqlstate.starts_with(class))
+    ["22", "23", "44", "54"].iter().any(|class| failure.sqlstate.starts_with(class))
 }
 
 fn rejected(rows: &FinishedRows, bad: &BadValue) -> RejectedRow {

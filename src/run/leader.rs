@@ -14,7 +14,7 @@ use crate::ledger;
 use pgrx::pg_sys::BgwHandleStatus::{BGWH_NOT_YET_STARTED, BGWH_STARTED};
 use pgrx::prelude::*;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the leader sleeps when no worker wakes it.
@@ -31,6 +31,20 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Crew {
     shared: Option<Shared>,
     workers: Vec<*mut pg_sys::BackgroundWorkerHandle>,
+    /// The pipeline that this session pulls, in whatever place.
+    pipeline: Option<String>,
+    /// The memory context that the crew lives in.
+    context: Option<pg_sys::MemoryContext>,
+}
+
+/// The pipelines that this session pulls now. The lock of a pipeline is the transaction's, which
+/// may well call pull twice at once (through a cursor, or twice in a select list).
+static PULLED_HERE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Whether this session is pulling the pipeline already.
+pub fn is_pulled_here(pipeline: &str) -> bool {
+    let pulled = PULLED_HERE.lock().unwrap_or_else(PoisonError::into_inner);
+    pulled.iter().any(|name| name == pipeline)
 }
 
 /// A run as the leader sees it: an iterator over committed batches.
@@ -44,12 +58,19 @@ pub struct Leader {
 }
 
 impl Crew {
+    /// Notes that this session pulls the pipeline, until the crew is dropped.
+    pub fn claim(&mut self, pipeline: &str) {
+        let mut pulled = PULLED_HERE.lock().unwrap_or_else(PoisonError::into_inner);
+        pulled.push(pipeline.to_owned());
+        self.pipeline = Some(pipeline.to_owned());
+    }
+
     /// Registers a worker; false when there is no free slot.
     fn hire(&mut self, number: u16) -> bool {
         let Some(shared) = &self.shared else { return false };
         let argument = WorkerArgument { segment: shared.handle(), number };
-        // SAFETY: the struct is copied by the server; the handle is allocated in the current
-        // memory context, which is the one this crew lives in.
+        // SAFETY: the struct is copied by the server; the handle is allocated in the memory context
+        // that this crew lives in: the first worker is hired in the call that made it.
         unsafe {
             let mut worker = pg_sys::BackgroundWorker::default();
             write_name(&mut worker.bgw_name, &format!("lrs_extract worker {number}"));
@@ -64,12 +85,16 @@ impl Crew {
             worker.bgw_main_arg = argument.pack();
             worker.bgw_notify_pid = pg_sys::MyProcPid;
             let mut handle = std::ptr::null_mut();
-            if !pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle) {
-                return false;
+            // A later call of the function has a context of its own, which goes before the crew.
+            let context = *self.context.get_or_insert(pg_sys::CurrentMemoryContext);
+            let before = pg_sys::MemoryContextSwitchTo(context);
+            let registered = pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle);
+            pg_sys::MemoryContextSwitchTo(before);
+            if registered {
+                self.workers.push(handle);
             }
-            self.workers.push(handle);
+            registered
         }
-        true
     }
 
     /// The worker's process, or `None` when it has ended.
@@ -125,6 +150,10 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         self.dismiss();
+        if let Some(pipeline) = self.pipeline.take() {
+            let mut pulled = PULLED_HERE.lock().unwrap_or_else(PoisonError::into_inner);
+            pulled.retain(|name| *name != pipeline);
+        }
     }
 }
 
@@ -147,7 +176,7 @@ impl Leader {
     /// Starts the run. `crew` is empty, and lives in the memory context of the call.
     ///
     /// # Errors
-    /// 53000 when there is no free worker slot.
+    /// 53400 when there is no free worker slot.
     pub fn start(crew: *mut Crew, request: Arc<Request>) -> Result<Leader, Failure> {
         let jobs = u16::try_from(request.jobs.min(request.slices.len() as i32)).unwrap_or(1).max(1);
         let progress = Progress::new(&request);

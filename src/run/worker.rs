@@ -83,12 +83,12 @@ fn work(
 fn connect(request: &Request) {
     let database = pg_sys::Oid::from(request.database);
     let session_role = pg_sys::Oid::from(request.session_role);
-    // SAFETY: once, before anything else touches the database. The role is set the way SECURITY
-    // DEFINER sets it, outside a transaction, so it stands for all of them.
+    // SAFETY: once, before anything else touches the database. The role is set outside a
+    // transaction, so it stands for all of them; xact.c wants no security context there.
     unsafe {
         pg_sys::BackgroundWorkerInitializeConnectionByOid(database, session_role, 0);
         let role = pg_sys::Oid::from(request.role);
-        pg_sys::SetUserIdAndSecContext(role, pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32);
+        pg_sys::SetUserIdAndSecContext(role, 0);
     }
     for (name, value) in &request.settings {
         let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str()))
@@ -117,6 +117,8 @@ fn connect(request: &Request) {
 /// The first worker writes the run and its slices; the others wait for that.
 fn open(shared: &Shared, request: &Request, number: i32) -> Result<(), Failure> {
     let control = shared.control();
+    // Held until the process ends.
+    in_transaction(|| ledger::lock_as_worker(&request.pipeline))?;
     if number == 1 {
         in_transaction(|| ledger::open_run(&NewRun { request, leader_pid: leader_pid() }))?;
         control.set_opened();
@@ -155,6 +157,9 @@ fn close(
     stopped: bool,
 ) {
     let last = shared.control().leave();
+    // A cancel that came too late to be of use must not keep the end from being written.
+    // SAFETY: a flag of this process.
+    unsafe { pg_sys::QueryCancelPending = 0 };
     let written = in_transaction(|| {
         puller.note_commit_times()?;
         match failure {

@@ -67,8 +67,10 @@ pub fn lay_out(
     covered: &[Interval],
 ) -> Vec<PlannedSlice> {
     let mut slices = Vec::new();
+    // Whatever the segments are, no time is laid out twice.
+    let mut reached = from;
     for segment in segments {
-        let begin = segment.from.max(from);
+        let begin = segment.from.max(reached);
         let end = segment.to.min(to);
         let mut position = begin;
         let mut n = first_cut(segment.from, width, begin);
@@ -86,6 +88,7 @@ pub fn lay_out(
                 position = cut;
             }
         }
+        reached = reached.max(end);
     }
     slices
 }

@@ -129,6 +129,10 @@ fn classify(code: &SqlState, message: &str) -> Trouble {
             Trouble::StatementTimeout
         };
     }
+    if code.code() == "25P04" {
+        // transaction_timeout, from 17 on: a page is a transaction.
+        return Trouble::StatementTimeout;
+    }
     let transient = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
@@ -141,7 +145,11 @@ fn classify(code: &SqlState, message: &str) -> Trouble {
     ];
     // 08 connection, 53 resources (too many connections, memory, disk), 58 system trouble.
     let classes = ["08", "53", "58"];
-    if transient.contains(code) || classes.iter().any(|c| code.code().starts_with(c)) {
+    // 57P05: idle_session_timeout, from 14 on.
+    if code.code() == "57P05"
+        || transient.contains(code)
+        || classes.iter().any(|c| code.code().starts_with(c))
+    {
         Trouble::Transient
     } else {
         Trouble::Permanent

@@ -85,13 +85,23 @@ fn descend(
         return;
     }
     let below: &[&Node] = children.get(&node.oid).map_or(&[], Vec::as_slice);
+    let readable = |n: &&Node| match n.bound.as_deref() {
+        Some("DEFAULT") => true,
+        bound => bound.and_then(parse_bound).is_some(),
+    };
+    if !below.iter().all(readable) {
+        // A bound past chrono's calendar: the node is walked whole, which costs slices, not rows.
+        pieces.push((node.name.clone(), range));
+        return;
+    }
     let default = below.iter().copied().find(|n| n.bound.as_deref() == Some("DEFAULT"));
     let mut cut: Vec<(Range, &Node)> =
         below.iter().filter_map(|n| Some((parse_bound(n.bound.as_deref()?)?, *n))).collect();
     cut.sort_by_key(|(bound, _)| bound.from);
     let mut position = range.from;
     for (bound, child) in cut {
-        if let Some(default) = default {
+        // A range without a start has nothing before it.
+        if let (Some(default), Some(_)) = (default, bound.from) {
             descend(
                 default,
                 Range { from: position, to: bound.from }.clip(range),
@@ -219,6 +229,37 @@ mod tests {
                 ("march_b".into(), at("2025-03-16"), at("2025-04-01")),
                 ("april".into(), at("2025-04-01"), at("2025-05-01")),
             ]
+        );
+    }
+
+    #[test]
+    fn a_first_partition_without_a_start_leaves_nothing_to_the_default() {
+        let first = "FOR VALUES FROM (MINVALUE) TO ('2025-04-01 00:00:00+00')";
+        let nodes = [
+            node(1, 0, "t", "", true),
+            node(2, 1, "old", first, false),
+            node(3, 1, "rest", "DEFAULT", false),
+        ];
+        assert_eq!(
+            shape(&nodes, "2025-03-01", "2025-05-01"),
+            [
+                ("old".into(), at("2025-03-01"), at("2025-04-01")),
+                ("rest".into(), at("2025-04-01"), at("2025-05-01")),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bound_that_cannot_be_read_loses_no_rows() {
+        let far = "FOR VALUES FROM ('2025-04-01 00:00:00+00') TO ('0100-01-01 00:00:00+00 BC')";
+        let nodes = [
+            node(1, 0, "t", "", true),
+            node(2, 1, "march", &months("2025-03-01", "2025-04-01"), false),
+            node(3, 1, "far", far, false),
+        ];
+        assert_eq!(
+            shape(&nodes, "2025-03-01", "2025-05-01"),
+            [("t".into(), at("2025-03-01"), at("2025-05-01"))]
         );
     }
 

@@ -25,6 +25,7 @@ mod hostile_names;
 mod keyset_properties;
 mod locks_and_slots;
 mod mapping;
+mod never_twice;
 mod privileges;
 mod rejects;
 mod resume;

@@ -1,0 +1,73 @@
+//! Calls that could see too little of what was pulled before: nothing comes twice.
+
+use crate::lab::{Lab, Pull, Rows, refusal, whole_text};
+
+#[test]
+fn a_second_call_in_a_repeatable_read_transaction_sees_the_first() {
+    let lab = Lab::with(&Rows::of(500));
+    let mut stage = lab.stage();
+    stage.batch_execute("begin isolation level repeatable read; select 1").expect("a snapshot");
+    assert_eq!(Pull::everything().batch(100).run(&mut stage).rows, 500);
+    assert_eq!(Pull::everything().batch(100).run(&mut stage).rows, 0);
+    stage.batch_execute("commit").expect("a commit");
+    lab.assert_all_rows();
+}
+
+#[test]
+fn two_pulls_in_one_select_list_are_refused() {
+    let lab = Lab::with(&Rows::of(500));
+    let call = Pull::everything().batch(100).call();
+    let refused = refusal(lab.stage().query(&format!("select {call}, {call}"), &[]));
+    assert_eq!(refused.code().code(), "55006", "{}", whole_text(&refused));
+    lab.assert_nothing_left_running();
+    lab.pull_all();
+    lab.assert_all_rows();
+}
+
+#[test]
+fn a_pull_beside_an_open_cursor_of_another_is_refused() {
+    let lab = Lab::with(&Rows::of(500));
+    let mut stage = lab.stage();
+    let call = Pull::everything().batch(10).call();
+    stage
+        .batch_execute(&format!("begin; declare c cursor for select {call}; fetch 1 from c"))
+        .expect("a first batch");
+    let refused = refusal(Pull::everything().try_run(&mut stage));
+    assert_eq!(refused.code().code(), "55006", "{}", whole_text(&refused));
+    stage.batch_execute("rollback").expect("a rollback");
+    lab.assert_nothing_left_running();
+    lab.pull_all();
+    lab.assert_all_rows();
+}
+
+#[test]
+fn forgetting_an_empty_range_forgets_nothing() {
+    let lab = Lab::with(&Rows::of(300));
+    lab.pull_all();
+    let forget = "select lrs_extract.forget('2025-04-05', '2025-04-05')";
+    assert_eq!(lab.stage_value(forget), "0");
+    assert_eq!(lab.pull_all().rows, 0);
+    lab.assert_all_rows();
+}
+
+#[test]
+fn an_infinite_side_that_leaves_no_period_is_refused() {
+    let lab = Lab::with(&Rows::of(50));
+    lab.pull_all();
+    for period in [("infinity", "infinity"), ("-infinity", "-infinity")] {
+        let refused = refusal(Pull::period(period.0, period.1).try_run(&mut lab.stage()));
+        assert_eq!(refused.code().code(), "22023", "{}", whole_text(&refused));
+    }
+    lab.assert_all_rows();
+}
+
+#[test]
+fn a_role_with_unusual_defaults_pulls_all_the_same() {
+    let lab = Lab::with(&Rows::of(500));
+    lab.on_stage(&format!(
+        "alter database {} set default_transaction_isolation = 'serializable'",
+        lab.db
+    ));
+    assert_eq!(Pull::everything().batch(50).run(&mut lab.stage()).rows, 500);
+    lab.assert_all_rows();
+}
