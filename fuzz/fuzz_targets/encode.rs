@@ -6,19 +6,16 @@
 #![no_main]
 #![allow(dead_code)]
 
-#[path = "../../src/transform/json.rs"]
+// Links to the modules of the same name in src/transform.
 mod json;
-#[path = "../../src/transform/jsonb.rs"]
 mod jsonb;
-#[path = "../../src/transform/pglz.rs"]
-mod pglz_writer;
-#[path = "../../src/transform/jsonb/reader.rs"]
+mod pglz;
+#[path = "jsonb/reader.rs"]
 mod reader;
-#[path = "../../src/transform/sample.rs"]
 mod sample;
 
 mod transform {
-    pub use crate::sample;
+    pub(crate) use crate::sample;
 }
 
 use libfuzzer_sys::fuzz_target;
@@ -39,9 +36,9 @@ fuzz_target!(|text: &[u8]| {
     }
     let mut compressed = Vec::new();
     let limit = stored.len();
-    if pglz_writer::Compressor::new().compress(stored, limit, &mut compressed).is_some() {
+    if pglz::Compressor::new().compress(stored, limit, &mut compressed).is_some() {
         let mut whole = vec![0; stored.len()];
-        let length = pglz::decompress_into(&compressed, &mut whole, true);
+        let length = ::pglz::decompress_into(&compressed, &mut whole, true);
         assert_eq!(length, Some(stored.len()));
         assert_eq!(whole, stored, "compressed and back");
     }

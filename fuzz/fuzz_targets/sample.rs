@@ -1,0 +1,1 @@
+../../src/transform/sample.rs
