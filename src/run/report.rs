@@ -2,6 +2,12 @@
 
 use crate::slice::Key;
 use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// A duration in the unit of the reports: milliseconds, to the microsecond.
+pub fn millis(duration: Duration) -> f64 {
+    (duration.as_micros() as f64) / 1_000.0
+}
 
 /// A committed batch, as `pull` returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

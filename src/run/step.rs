@@ -2,7 +2,7 @@
 
 use super::pacing::Pacing;
 use super::place::{LOOK_AROUND, Phase, Place};
-use super::report::BatchReport;
+use super::report::{BatchReport, millis};
 use super::request::{CommitMode, Request, SliceRequest};
 use super::stream::{Event, Stream, Waited};
 use crate::error::Failure;
@@ -109,10 +109,6 @@ impl Walk {
     pub fn is_done(&self) -> bool {
         self.done
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    (duration.as_micros() as f64) / 1_000.0
 }
 
 impl<P: Place> Puller<P> {
