@@ -50,8 +50,7 @@ pub struct Slot {
     /// The failure as JSON; written before `outcome` says so.
     text_length: AtomicUsize,
     text: UnsafeCell<[u8; TEXT]>,
-    /// A word about a retry, and how many there were.
-    notes: AtomicUsize,
+    /// A word about a retry.
     note_length: AtomicUsize,
     note: UnsafeCell<[u8; TEXT]>,
 }
@@ -257,7 +256,6 @@ impl Slot {
             unsafe { (&mut (*self.note.get()))[..bytes.len()].copy_from_slice(bytes) };
             self.note_length.store(bytes.len(), Ordering::Release);
         }
-        self.notes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes the word that was left.

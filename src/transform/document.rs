@@ -1,6 +1,7 @@
 //! A statement that the fast reader left alone, read by serde_json, and looking things up in it with
 //! the meaning of PostgreSQL's `#>>`.
 
+use super::json::subscript;
 use serde::Deserialize as _;
 use serde_json::{Deserializer, Value};
 use std::borrow::Cow;
@@ -59,10 +60,9 @@ pub fn text_of(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// An array step: a decimal number, negative ones counting from the end
-/// (`src/backend/utils/adt/jsonfuncs.c`, `get_jsonb_path_all`).
+/// An array step, read as the fast reader does; negative ones count from the end.
 fn array_index(step: &str, length: usize) -> Option<usize> {
-    let index: i64 = step.parse().ok()?;
+    let index = subscript(step)?;
     match usize::try_from(index) {
         Ok(index) => Some(index),
         Err(_) => length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?),

@@ -16,6 +16,7 @@ mod tape;
 mod tests;
 
 pub(crate) use decimal::{Decimal, expand};
+pub(crate) use node::subscript;
 pub use node::{Kind, Node};
 pub(crate) use tape::{Container, Item, Number, Span};
 pub use tape::{Document, Tape};

@@ -142,7 +142,7 @@ impl<'t> Node<'t> {
 
 /// Reads an array's subscript as `strtoint(…, 10)` does (`src/common/string.c`): white space in
 /// front, a sign, leading zeros, nothing behind, 32 bits.
-fn subscript(text: &str) -> Option<i64> {
+pub(crate) fn subscript(text: &str) -> Option<i64> {
     let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
