@@ -181,6 +181,7 @@ install_tools() {
         # From the cache: the project's own cargo settings are not meant for it.
         (cd "$cache" && env -u CARGO_TARGET_DIR -u RUSTFLAGS cargo install --locked --root "$cache/cargo-pgrx" \
             --version "$PGRX_VERSION" cargo-pgrx) || die "could not build cargo-pgrx"
+        has_cargo_pgrx || die "the cargo-pgrx that was built does not say that it is $PGRX_VERSION"
     fi
 }
 
