@@ -82,6 +82,7 @@ create table lrs_extract.slice (
   watermark_actor_id bigint,
   state              text not null default 'todo',
   estimated_rows     bigint,
+  warning            text,
   rows               bigint not null default 0,
   rejected           bigint not null default 0,
   bytes              bigint not null default 0,
@@ -98,6 +99,7 @@ comment on table lrs_extract.slice is 'The slices of each run and how far they a
 comment on column lrs_extract.slice.from_actor_id is 'Null: the slice begins with the first row at "from"; else strictly after the key ("from", this actor)';
 comment on column lrs_extract.slice.to_actor_id is 'Null: the slice ends before "to"; else with the key ("to", this actor)';
 comment on column lrs_extract.slice.watermark is 'Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
+comment on column lrs_extract.slice.warning is 'What the plan warned of: no index on the source that serves the walk, or a heap in another order';
 comment on column lrs_extract.slice.forgotten is 'Ranges that forget() took out of the memory';
 
 create table lrs_extract.batch (
@@ -117,6 +119,8 @@ create table lrs_extract.batch (
   elapsed_ms     double precision not null,
   worker         int not null,
   fallbacks      bigint not null default 0,
+  lock_ms        double precision not null default 0,
+  throttle_ms    double precision not null default 0,
   finished_at    timestamptz not null default clock_timestamp(),
   primary key (run_id, batch_no),
   foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
@@ -129,6 +133,8 @@ comment on column lrs_extract.batch.last_timestamp is 'Key of the batch''s last 
 comment on column lrs_extract.batch.source_wait_ms is 'Time the load waited for the source';
 comment on column lrs_extract.batch.transform_ms is 'Time the load waited for fields and values to be made, or made them itself';
 comment on column lrs_extract.batch.insert_ms is 'Time spent in INSERT';
+comment on column lrs_extract.batch.lock_ms is 'Time in which the worker was seen waiting for a lock, mostly within insert_ms; sampled ten times a second';
+comment on column lrs_extract.batch.throttle_ms is 'Time held back by pause_while or max_bytes_per_second';
 comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction tells';
 
 create table lrs_extract.reject (

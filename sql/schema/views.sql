@@ -48,3 +48,163 @@ select r.run_id,
     where s.run_id = r.run_id
  ) s;
 comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call again goes on from there';
+
+create view lrs_extract.progress as
+select r.run_id,
+       r.pipeline,
+       r.state,
+       e.share_done,
+       r.rows,
+       w.rows / w.seconds as rows_per_second,
+       w.bytes / w.seconds as bytes_per_second,
+       case when r.state = 'running'
+            then pg_catalog.make_interval(secs => e.rows_left / nullif(w.rows / w.seconds, 0))
+       end as time_left,
+       r.watermark,
+       case when r.state = 'running' then l.workers end as workers
+  from lrs_extract.runs r
+ cross join lateral (
+   -- By the plan's estimates. A slice that has more rows than that is nearly done, not more.
+   select case when r.state = 'done' then 1
+               else coalesce(pg_catalog.sum(s.done) / nullif(pg_catalog.sum(s.estimated), 0), 0)
+          end::double precision as share_done,
+          (pg_catalog.sum(s.estimated) - pg_catalog.sum(s.done))::double precision as rows_left
+     from (
+       select greatest(s.estimated_rows, 1) as estimated,
+              case when s.state = 'done' then greatest(s.estimated_rows, 1)
+                   else least(s.rows + s.rejected, greatest(s.estimated_rows, 1) * 0.99)
+              end as done
+         from lrs_extract.slice s
+        where s.run_id = r.run_id
+     ) s
+ ) e
+ cross join lateral (
+   -- A running one by its last minute, as long as batches end in it; else the whole run.
+   select case when recent.rows > 0 then recent.rows else r.rows end::double precision as rows,
+          case when recent.rows > 0 then recent.bytes else r.bytes end::double precision as bytes,
+          greatest(
+            extract(epoch from
+              case when r.state = 'running' then pg_catalog.clock_timestamp()
+                   else coalesce(r.finished_at, r.started_at) end
+              - case when recent.rows > 0
+                     then greatest(r.started_at, pg_catalog.clock_timestamp() - interval '1 minute')
+                     else r.started_at end),
+            0.001)::double precision as seconds
+     from (
+       select pg_catalog.sum(b.rows + b.rejected) as rows, pg_catalog.sum(b.bytes) as bytes
+         from lrs_extract.batch b
+        where r.state = 'running'
+          and b.run_id = r.run_id
+          and b.finished_at > pg_catalog.clock_timestamp() - interval '1 minute'
+     ) recent
+ ) w
+ cross join lateral (
+   -- What each worker says in pg_stat_activity; that of other roles takes pg_read_all_stats.
+   select pg_catalog.jsonb_agg(
+            pg_catalog.jsonb_build_object(
+              'pid', a.pid,
+              'slice_no', a.said[1]::int,
+              'partition', a.said[2],
+              'doing', case when a.wait_event_type = 'Lock' then 'waiting for a lock' else a.said[3] end,
+              'since', a.state_change)
+            order by a.pid) as workers
+     from (
+       select a.pid,
+              a.wait_event_type,
+              a.state_change,
+              pg_catalog.regexp_match(
+                a.query,
+                '^lrs_extract run ' || r.run_id || ' slice (\d+) \((.*)\): ([^:]*)$') as said
+         from pg_catalog.pg_stat_activity a
+        where a.backend_type = 'lrs_extract worker'
+          and a.datname = pg_catalog.current_database()
+     ) a
+    where a.said is not null
+ ) l;
+comment on view lrs_extract.progress is 'How far each run is: share done and time left by the plan''s estimates, its rate over the last minute, and what each worker is doing now';
+
+create view lrs_extract.bottleneck as
+select t.run_id,
+       t.source / t.whole as source_share,
+       t.transform / t.whole as transform_share,
+       t.insert / t.whole as insert_share,
+       t.commit / t.whole as commit_share,
+       t.lock / t.whole as lock_share,
+       t.throttle / t.whole as throttle_share,
+       v.verdict,
+       case v.verdict
+         when 'source' then
+           case when t.warning is not null then 'Waiting for the source: ' || t.warning
+                else 'The source is the limit: it delivers '
+                     || pg_catalog.pg_size_pretty((t.bytes / greatest(t.seconds, 0.001))::bigint)
+                     || ' a second. More jobs read side by side; a standby, or a quieter hour, spares production.'
+           end
+         when 'transform' then
+           case when t.fallbacks * 10 > t.rows
+                then 'Making values is the limit, and the server makes many of them: see batch.fallbacks and lrs_extract.fast_jsonb.'
+                else 'Making values is the limit: raise lrs_extract.transform_threads, or jobs, while cores are idle.'
+           end
+         when 'insert' then
+           case when g.triggers is not null
+                then 'INSERT is the limit, and row triggers run for each row: ' || g.triggers || '. Disable them for the load, or make them statement triggers.'
+                when g.indexes is not null
+                then 'INSERT is the limit, and these indexes are kept up row by row: ' || g.indexes || '. For a backfill, drop them first and create them after it.'
+                else 'INSERT is the limit: the stage''s storage, or its CPU. More jobs while cores are idle; max_wal_size so large that checkpoints are rare.'
+           end
+         when 'commit' then
+           case when t.rows < 2000 * t.batches
+                then 'The batches are tiny (' || (t.rows / greatest(t.batches, 1))::bigint || ' rows each), so the checkpoints and commits cost most: raise batch to 50000.'
+                else 'Commits are the limit: the WAL''s storage is slow to flush. Raise batch, put pg_wal on faster storage, or set synchronous_commit = off for the call.'
+           end
+         when 'lock' then 'The workers wait for locks on the target: see pg_blocking_pids(pid) of the workers in lrs_extract.progress, and end or reschedule what holds them.'
+         when 'throttle' then 'Held back on purpose, by pause_while or max_bytes_per_second of pipeline ' || pg_catalog.quote_literal(t.pipeline) || '. Raise or clear them to go faster.'
+         else case when t.batches = 0 then 'No batch has been committed yet.'
+                   else 'No step stands out; more jobs while cores are idle.' end
+       end as advice
+  from (
+    select r.run_id,
+           r.pipeline,
+           b.*,
+           -- What no step accounts for is the checkpoint: the ledger's own rows, and the transaction.
+           b.stated + b.rest as commit,
+           greatest(b.source + b.transform + b.insert + b.stated + b.rest + b.lock + b.throttle, 0.001) as whole,
+           (select pg_catalog.min(s.warning) from lrs_extract.slice s where s.run_id = r.run_id) as warning
+      from lrs_extract.run r
+     cross join lateral (
+       select pg_catalog.count(*) as batches,
+              coalesce(pg_catalog.sum(b.rows + b.rejected), 0) as rows,
+              coalesce(pg_catalog.sum(b.bytes), 0) as bytes,
+              coalesce(pg_catalog.sum(b.fallbacks), 0) as fallbacks,
+              coalesce(pg_catalog.sum(b.source_wait_ms), 0) as source,
+              coalesce(pg_catalog.sum(b.transform_ms), 0) as transform,
+              coalesce(pg_catalog.sum(greatest(b.insert_ms - b.lock_ms, 0)), 0) as insert,
+              coalesce(pg_catalog.sum(b.commit_ms), 0) as stated,
+              coalesce(pg_catalog.sum(greatest(b.elapsed_ms - b.source_wait_ms - b.transform_ms - b.throttle_ms
+                - greatest(b.insert_ms, b.lock_ms) - coalesce(b.commit_ms, 0), 0)), 0) as rest,
+              coalesce(pg_catalog.sum(b.lock_ms), 0) as lock,
+              coalesce(pg_catalog.sum(b.throttle_ms), 0) as throttle,
+              coalesce(pg_catalog.sum(b.elapsed_ms), 0) / 1000 as seconds
+         from lrs_extract.batch b
+        where b.run_id = r.run_id
+     ) b
+  ) t
+ cross join lateral (
+   select case when pg_catalog.max(p.ms) >= 0.4 * t.whole
+               then (pg_catalog.array_agg(p.name order by p.ms desc))[1]
+               else 'balanced' end as verdict
+     from (values ('source', t.source), ('transform', t.transform), ('insert', t.insert),
+                  ('commit', t.commit), ('lock', t.lock), ('throttle', t.throttle)) p (name, ms)
+ ) v
+  left join lateral (
+   select (select pg_catalog.string_agg(g.tgname::text, ', ' order by g.tgname)
+             from pg_catalog.pg_trigger g
+            where g.tgrelid = o.oid and not g.tgisinternal and g.tgenabled <> 'D'
+              and g.tgtype & 5 = 5) as triggers,
+          (select pg_catalog.string_agg(x.indexrelid::pg_catalog.regclass::text, ', ' order by x.indexrelid)
+             from pg_catalog.pg_index x
+            where x.indrelid = o.oid) as indexes
+     from lrs_extract.pipeline p
+    cross join lateral (select pg_catalog.to_regclass(p.target_table) as oid) o
+    where p.name = t.pipeline
+ ) g on true;
+comment on view lrs_extract.bottleneck is 'For each run, the shares of its workers'' time, the step to act on, and what to do about it';

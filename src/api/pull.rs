@@ -136,7 +136,8 @@ fn start(arguments: &Arguments, crew: *mut Crew) -> Result<Run, Failure> {
     lock_pipeline(&arguments.pipeline)?;
     // SAFETY: the crew lives in the memory context of the call, and nobody else refers to it yet.
     unsafe { &mut *crew }.claim(&arguments.pipeline);
-    let survey = survey(&arguments.pipeline, arguments.period, arguments.again, None)?;
+    let page = u64::try_from(arguments.batch).ok();
+    let survey = survey(&arguments.pipeline, arguments.period, arguments.again, page)?;
     let request = Arc::new(request(arguments, survey)?);
     if request.slices.is_empty() {
         notice("nothing to do: the period is covered, or holds no partition");
@@ -253,11 +254,17 @@ fn slices(surveyed: &[SurveyedSlice], arguments: &Arguments) -> Vec<SliceRequest
         .zip(1..)
         .map(|(piece, slice_no)| SliceRequest {
             slice_no,
+            warning: warning_of(surveyed, &piece.partition),
             partition: piece.partition,
             interval: piece.interval,
             estimated_rows: piece.estimated_rows,
         })
         .collect()
+}
+
+fn warning_of(surveyed: &[SurveyedSlice], partition: &str) -> Option<String> {
+    let of_partition = surveyed.iter().filter(|slice| slice.planned.partition == partition);
+    of_partition.filter_map(|slice| slice.warning.clone()).next()
 }
 
 fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {

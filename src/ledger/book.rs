@@ -24,6 +24,8 @@ pub struct BatchEntry<'a> {
     pub source_wait_ms: f64,
     pub transform_ms: f64,
     pub insert_ms: f64,
+    pub lock_ms: f64,
+    pub throttle_ms: f64,
     pub elapsed_ms: f64,
     /// Everything before it is loaded or rejected once this entry is committed.
     pub watermark: Edge,
@@ -80,6 +82,8 @@ fn write_batch(entry: &BatchEntry<'_>) -> Result<(), pgrx::spi::Error> {
                 entry.slice_done.into(),
                 entry.worker.into(),
                 entry.fallbacks.into(),
+                entry.lock_ms.into(),
+                entry.throttle_ms.into(),
             ],
         )?;
         Ok(())

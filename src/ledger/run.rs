@@ -54,6 +54,7 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                     to.into(),
                     to_actor.into(),
                     slice.estimated_rows.into(),
+                    slice.warning.as_deref().into(),
                 ],
             )?;
         }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long the leader sleeps when no worker wakes it.
-const NAP: Duration = Duration::from_millis(200);
+const NAP: Duration = Duration::from_millis(100);
 /// After so long without a batch, the leader asks whether a worker waits for its own locks.
 const SUSPICION: Duration = Duration::from_millis(700);
 /// How long a worker gets to end by itself, and then to be terminated.
@@ -250,7 +250,9 @@ impl Leader {
                 Some(Err(failure)) => return Err(self.fail(failure)),
                 None => {}
             }
+            let begun = Instant::now();
             wait::wait(None, NAP);
+            self.sample_locks(begun.elapsed());
             wait::check_client();
             if self.last_sign.elapsed() > SUSPICION {
                 self.last_sign = Instant::now();
@@ -324,6 +326,19 @@ impl Leader {
         failure.with_hint(hint)
     }
 
+    /// Books the nap that is over on the workers that wait for a lock now.
+    fn sample_locks(&mut self, nap: Duration) {
+        let crew = self.crew();
+        let Some(shared) = &crew.shared else { return };
+        for n in 0..crew.workers.len() {
+            if let Status::Running(pid) = crew.status(n)
+                && waits_for_lock(pid)
+            {
+                shared.slot(n).add_lock_time(nap);
+            }
+        }
+    }
+
     /// Finds out whether a worker waits for a lock that this very transaction holds: nobody else
     /// can see that deadlock, because the leader waits for no lock.
     fn check_locks(&mut self) -> Result<(), Failure> {
@@ -349,6 +364,18 @@ impl Leader {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a process waits for a heavyweight lock, other than for its turn to extend a table.
+fn waits_for_lock(pid: i32) -> bool {
+    const EXTEND: u32 = pg_sys::LockTagType::LOCKTAG_RELATION_EXTEND;
+    // SAFETY: an entry of the process table stays in place; its wait event is one word, which
+    // pg_stat_activity reads in the same way.
+    let event = unsafe {
+        let process = pg_sys::BackendPidGetProc(pid);
+        if process.is_null() { 0 } else { std::ptr::read_volatile(&(*process).wait_event_info) }
+    };
+    event & 0xFF00_0000 == pg_sys::PG_WAIT_LOCK && event & 0xFFFF != EXTEND
 }
 
 fn died(n: usize) -> Failure {

@@ -63,6 +63,11 @@ pub trait Place {
     /// # Errors
     /// The reason.
     fn look_around(&mut self) -> Result<(), Failure>;
+    /// How long this place was seen waiting for locks since the last call; zero where nobody
+    /// watches it.
+    fn take_lock_time(&mut self) -> Duration {
+        Duration::ZERO
+    }
     /// This worker's number, from 1; 0 for the caller's own backend.
     fn worker(&self) -> i32;
 }

@@ -28,6 +28,10 @@ pub struct BatchReport {
     pub source_wait_ms: f64,
     pub transform_ms: f64,
     pub insert_ms: f64,
+    /// Of the whole, spent in waiting for locks; sampled.
+    pub lock_ms: f64,
+    /// Held back by `pause_while` or `max_bytes_per_second`.
+    pub throttle_ms: f64,
     pub commit_ms: f64,
     pub elapsed_ms: f64,
 }

@@ -45,6 +45,8 @@ pub struct SliceRequest {
     pub partition: String,
     pub interval: Interval,
     pub estimated_rows: i64,
+    /// What the plan warned of.
+    pub warning: Option<String>,
 }
 
 /// A call of `pull`, checked and planned.

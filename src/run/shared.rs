@@ -11,7 +11,8 @@ use super::request::Request;
 use crate::error::Failure;
 use pgrx::pg_sys;
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Reports that a leader may be behind before a worker waits for it.
 const RING: usize = 1024;
@@ -46,6 +47,8 @@ pub struct Slot {
     outcome: AtomicU32,
     written: AtomicUsize,
     read: AtomicUsize,
+    /// Microseconds in which the leader saw the worker waiting for a lock.
+    lock_micros: AtomicU64,
     ring: [UnsafeCell<BatchReport>; RING],
     /// The failure as JSON; written before `outcome` says so.
     text_length: AtomicUsize,
@@ -246,6 +249,17 @@ impl Slot {
         let report = unsafe { *self.ring[read % RING].get() };
         self.read.store(read + 1, Ordering::Release);
         Some(report)
+    }
+
+    /// The worker was seen waiting for a lock.
+    pub fn add_lock_time(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(0);
+        self.lock_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// How long the worker was seen waiting for locks since this was last asked.
+    pub fn take_lock_time(&self) -> Duration {
+        Duration::from_micros(self.lock_micros.swap(0, Ordering::Relaxed))
     }
 
     /// Leaves a word about trouble that is being waited out, unless one is still unread.

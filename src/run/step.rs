@@ -303,17 +303,19 @@ impl<P: Place> Puller<P> {
             self.flush(walk)?;
         }
         let tally = std::mem::replace(&mut walk.tally, Tally::new(waited));
-        let source_wait = waited.source.saturating_sub(tally.waited_before.source);
-        let transform = waited.transform.saturating_sub(tally.waited_before.transform);
+        let waited = waited.since(tally.waited_before);
+        let lock = self.place.take_lock_time().min(tally.begun.elapsed());
         let mut report = BatchReport {
             slice_no: walk.slice.slice_no,
             rows: tally.rows,
             rejected: tally.rejected,
             bytes: tally.bytes,
             slice_done: done,
-            source_wait_ms: millis(source_wait),
-            transform_ms: millis(transform + tally.convert),
+            source_wait_ms: millis(waited.source),
+            transform_ms: millis(waited.transform + tally.convert),
             insert_ms: millis(tally.insert),
+            lock_ms: millis(lock),
+            throttle_ms: millis(waited.throttle),
             ..BatchReport::default()
         };
         report.set_last(last);
@@ -357,6 +359,8 @@ impl<P: Place> Puller<P> {
             source_wait_ms: report.source_wait_ms,
             transform_ms: report.transform_ms,
             insert_ms: report.insert_ms,
+            lock_ms: report.lock_ms,
+            throttle_ms: report.throttle_ms,
             elapsed_ms: report.elapsed_ms,
             watermark,
             slice_done: report.slice_done,

@@ -25,6 +25,19 @@ pub enum Event {
 pub struct Waited {
     pub source: Duration,
     pub transform: Duration,
+    /// For a source that was held back on purpose: `pause_while`, `max_bytes_per_second`.
+    pub throttle: Duration,
+}
+
+impl Waited {
+    /// What came after `earlier`.
+    pub fn since(self, earlier: Waited) -> Waited {
+        Waited {
+            source: self.source.saturating_sub(earlier.source),
+            transform: self.transform.saturating_sub(earlier.transform),
+            throttle: self.throttle.saturating_sub(earlier.throttle),
+        }
+    }
 }
 
 /// From the reader to a transform thread.
@@ -154,8 +167,12 @@ impl Stream {
     pub fn wait(&mut self, timeout: Duration) -> Result<(), SourceError> {
         let begun = Instant::now();
         let busy = self.in_transform.load(Ordering::Relaxed) > 0;
+        let held_before = self.budget.held_back();
         wait::wait(Some(&self.waker), timeout);
-        let waited = begun.elapsed();
+        let whole = begun.elapsed();
+        let held = self.budget.held_back().saturating_sub(held_before).min(whole);
+        self.waited.throttle += held;
+        let waited = whole - held;
         if busy {
             self.waited.transform += waited;
         } else {

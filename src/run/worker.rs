@@ -15,6 +15,7 @@ use crate::transaction::{Unit, catching};
 use pgrx::prelude::*;
 use std::ffi::CString;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A worker's number and the segment it reads from, packed into the one argument it gets.
 pub struct WorkerArgument {
@@ -279,6 +280,10 @@ impl Place for WorkerPlace<'_> {
             return Err(Failure::new("57014", "the session that started the run has gone"));
         }
         Ok(())
+    }
+
+    fn take_lock_time(&mut self) -> Duration {
+        self.slot.take_lock_time()
     }
 
     fn worker(&self) -> i32 {

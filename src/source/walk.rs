@@ -9,7 +9,7 @@ use super::keyset::{Cursor, PageSummary};
 use super::options::ConnectSpec;
 use crate::slice::{Edge, Interval, Key};
 use std::io::BufRead;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,8 @@ pub struct Budget {
     freed: Condvar,
     stop: AtomicBool,
     doing: AtomicU8,
+    /// Microseconds that the reader was held back on purpose: paused, or by the rate limit.
+    held_back: AtomicU64,
     canceller: Mutex<Option<Canceller>>,
 }
 
@@ -94,6 +96,7 @@ impl Budget {
             freed: Condvar::new(),
             stop: AtomicBool::new(false),
             doing: AtomicU8::new(Doing::Connecting as u8),
+            held_back: AtomicU64::new(0),
             canceller: Mutex::new(None),
         })
     }
@@ -145,12 +148,22 @@ impl Budget {
         Ok(())
     }
 
-    /// Sleeps unless stopped; true when the time is over.
+    /// How long the reader was held back on purpose so far: paused, or by the rate limit.
+    pub fn held_back(&self) -> Duration {
+        Duration::from_micros(self.held_back.load(Ordering::Relaxed))
+    }
+
+    /// Holds the reader back for that time, unless stopped.
     fn sleep(&self, time: Duration) -> Result<(), SourceError> {
-        let end = Instant::now() + time;
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
+        let mut now = Instant::now();
+        let end = now + time;
+        while let Some(left) = end.checked_duration_since(now) {
             self.check_stop()?;
-            std::thread::sleep(left.min(Duration::from_millis(100)));
+            // Short, so that whoever watches `held_back` is never far behind.
+            std::thread::sleep(left.min(Duration::from_millis(20)));
+            let before = std::mem::replace(&mut now, Instant::now());
+            let slept = u64::try_from((now - before).as_micros()).unwrap_or(0);
+            self.held_back.fetch_add(slept, Ordering::Relaxed);
         }
         self.check_stop()
     }

@@ -26,6 +26,7 @@ mod keyset_properties;
 mod locks_and_slots;
 mod mapping;
 mod never_twice;
+mod operator;
 mod privileges;
 mod rejects;
 mod resume;

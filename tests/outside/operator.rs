@@ -1,0 +1,115 @@
+//! The operator's view: `progress` while a run goes on and after it, and the cause that `bottleneck`
+//! names on staged cases.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::lab::{Lab, Pull, Rows, await_that};
+
+fn verdict(lab: &Lab) -> String {
+    lab.stage_value("select verdict from lrs_extract.bottleneck order by run_id desc limit 1")
+}
+
+fn advice(lab: &Lab) -> String {
+    lab.stage_value("select advice from lrs_extract.bottleneck order by run_id desc limit 1")
+}
+
+/// All six shares of the last run, which must add up.
+fn shares(lab: &Lab) -> String {
+    let sum = lab.stage_value(
+        "select round((source_share + transform_share + insert_share + commit_share + lock_share
+                       + throttle_share)::numeric, 6)::text
+           from lrs_extract.bottleneck order by run_id desc limit 1",
+    );
+    assert_eq!(sum, "1.000000");
+    lab.stage_value("select b::text from lrs_extract.bottleneck b order by run_id desc limit 1")
+}
+
+#[test]
+fn a_rate_limit_is_named() {
+    let lab = Lab::with(&Rows::of(4_000));
+    lab.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 1000000");
+    Pull::everything().batch(1_000).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "throttle", "{}", shares(&lab));
+    assert!(advice(&lab).contains("max_bytes_per_second"), "{}", advice(&lab));
+}
+
+#[test]
+fn a_held_lock_is_named_and_seen_while_it_is_waited_for() {
+    let lab = Lab::with(&Rows::of(4_000));
+    let mut holder = lab.stage();
+    holder.batch_execute("begin; lock table pipeline.aidt_raw in share mode").expect("a lock");
+    let running = lab.start(&Pull::everything().batch(1_000));
+    await_that("a worker is seen waiting", Duration::from_secs(20), || {
+        lab.stage_value(
+            "select coalesce(bool_or(workers::text like '%waiting for a lock%'), false)::text
+               from lrs_extract.progress",
+        ) == "true"
+    });
+    // What is to be measured is this time.
+    sleep(Duration::from_secs(2));
+    holder.batch_execute("rollback").expect("the lock is given back");
+    running.pulled();
+    assert_eq!(verdict(&lab), "lock", "{}", shares(&lab));
+    lab.assert_all_rows();
+}
+
+#[test]
+fn tiny_batches_are_named() {
+    let lab = Lab::with(&Rows::of(4_000));
+    Pull::everything().batch(5).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "commit", "{}", shares(&lab));
+    assert!(advice(&lab).contains("raise batch"), "{}", advice(&lab));
+}
+
+#[test]
+fn a_slow_trigger_is_named() {
+    let lab = Lab::with(&Rows::of(2_000));
+    lab.on_stage(
+        "create function pipeline.dawdle() returns trigger language plpgsql as
+           $$ begin perform pg_sleep(0.0005); return new; end $$;
+         create trigger dawdle before insert on pipeline.aidt_raw
+           for each row execute function pipeline.dawdle()",
+    );
+    Pull::everything().batch(500).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "insert", "{}", shares(&lab));
+    assert!(advice(&lab).contains("dawdle"), "{}", advice(&lab));
+}
+
+#[test]
+fn a_missing_index_is_named() {
+    let lab = Lab::with(&Rows::of(30_000));
+    lab.on_source(
+        "do $$ declare i regclass; begin
+           for i in select indexrelid::regclass from pg_index x join pg_class c on c.oid = x.indrelid
+                     where c.relnamespace = 'acid'::regnamespace and c.relkind = 'p' loop
+             execute format('drop index %s', i);
+           end loop; end $$",
+    );
+    Pull::everything().batch(500).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "source", "{}", shares(&lab));
+    assert!(advice(&lab).contains("create index concurrently"), "{}", advice(&lab));
+}
+
+#[test]
+fn progress_tells_the_share_done_while_the_run_goes_on_and_after_it() {
+    let lab = Lab::with(&Rows::of(20_000));
+    lab.slow_target(100);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
+    let seen = lab.stage_value(
+        "select (state = 'running' and share_done > 0 and share_done < 1 and rows > 0
+                 and rows_per_second > 0 and bytes_per_second > 0 and time_left > interval '0'
+                 and watermark is not null and jsonb_array_length(workers) >= 1)::text
+           from lrs_extract.progress",
+    );
+    let whole = lab.stage_value("select p::text from lrs_extract.progress p");
+    assert_eq!(seen, "true", "{whole}");
+    lab.quick_target();
+    running.pulled();
+    let seen = lab.stage_value(
+        "select (state = 'done' and share_done = 1 and rows = 20000 and time_left is null
+                 and rows_per_second > 0 and workers is null)::text
+           from lrs_extract.progress",
+    );
+    assert_eq!(seen, "true");
+}
