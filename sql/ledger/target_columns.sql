@@ -1,4 +1,14 @@
 -- $1: the target's name as text, $2: the role that will insert. No row: no such table.
+with recursive store (oid) as (
+    -- The target, and where it is partitioned, what holds its rows. Not by pg_partition_tree: that
+    -- would lock all partitions for as long as the caller's transaction lasts.
+    select to_regclass($1)::oid
+    union
+    select i.inhrelid
+      from store s
+      join pg_class p on p.oid = s.oid and p.relkind = 'p'
+      join pg_inherits i on i.inhparent = s.oid
+)
 select c.oid,
        c.relkind::text as relkind,
        c.oid::regclass::text as name,
@@ -7,14 +17,28 @@ select c.oid,
        a.atttypmod as type_modifier,
        a.attgenerated <> '' as generated,
        a.attidentity = 'a' as identity_always,
-       -- A foreign table's and a view's values are stored elsewhere, in a form of their own.
-       case when c.relkind in ('r', 'p') then a.attstorage::text else 'p' end as storage,
-       -- attcompression came with 14.
-       nullif(to_jsonb(a) ->> 'attcompression', '') as compression,
+       coalesce(form.storage, 'p') as storage,
+       form.compression,
        has_table_privilege($2, c.oid, 'insert')
          or has_column_privilege($2, c.oid, a.attnum, 'insert') as may_insert
   from pg_class c
   join pg_attribute a on a.attrelid = c.oid
+  -- The form that all values are stored in. No row, and so 'p', where there is no single one: in
+  -- partitions that differ; in a foreign table or a view, which has a form of its own; and in a
+  -- table that toasts later than at TOAST_TUPLE_THRESHOLD. Then the server makes it from plain.
+  left join lateral (
+      select min(sa.attstorage::text) as storage,
+             -- attcompression came with 14.
+             min(nullif(to_jsonb(sa) ->> 'attcompression', '')) as compression
+        from store s
+        join pg_class sc on sc.oid = s.oid and sc.relkind <> 'p'
+        join pg_attribute sa on sa.attrelid = s.oid and sa.attname = a.attname and not sa.attisdropped
+      having count(distinct (sa.attstorage, to_jsonb(sa) ->> 'attcompression')) = 1
+         and bool_and(sc.relkind = 'r'
+                      and not exists (select from pg_options_to_table(sc.reloptions) o
+                                       where o.option_name = 'toast_tuple_target'
+                                         and o.option_value::int > 2032))
+  ) form on true
  where c.oid = to_regclass($1)
    and a.attnum > 0
    and not a.attisdropped

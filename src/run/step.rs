@@ -133,8 +133,7 @@ impl<P: Place> Puller<P> {
     /// [`Failure`] when trying again is of no use; everything committed stays.
     pub fn advance(&mut self, walk: &mut Walk) -> Result<(), Failure> {
         loop {
-            let outcome = catching(|| Ok(self.next_batch(walk)));
-            let broken = match outcome {
+            let broken = match catching(|| Ok(self.next_batch(walk))) {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(broken)) => broken,
                 Err(failure) => Broken::Stage(failure),
@@ -304,7 +303,6 @@ impl<P: Place> Puller<P> {
         }
         let tally = std::mem::replace(&mut walk.tally, Tally::new(waited));
         let waited = waited.since(tally.waited_before);
-        let lock = self.place.take_lock_time().min(tally.begun.elapsed());
         let mut report = BatchReport {
             slice_no: walk.slice.slice_no,
             rows: tally.rows,
@@ -314,13 +312,12 @@ impl<P: Place> Puller<P> {
             source_wait_ms: millis(waited.source),
             transform_ms: millis(waited.transform + tally.convert),
             insert_ms: millis(tally.insert),
-            lock_ms: millis(lock),
+            lock_ms: millis(self.place.take_lock_time()),
             throttle_ms: millis(waited.throttle),
             ..BatchReport::default()
         };
         report.set_last(last);
-        let times = std::mem::take(&mut self.commit_times);
-        ledger::note_commit_times(self.request.run_id, &times)?;
+        self.note_commit_times()?;
         if last.is_some() {
             report.batch_no = self.number();
             report.elapsed_ms = millis(tally.begun.elapsed());
@@ -382,8 +379,7 @@ impl<P: Place> Puller<P> {
             // The commit of a whole slice is its last batch's.
             if n == last {
                 report.commit_ms = commit_ms;
-                report.elapsed_ms =
-                    millis(Duration::from_secs_f64((report.elapsed_ms + commit_ms) / 1_000.0));
+                report.elapsed_ms += commit_ms;
                 if report.batch_no > 0 {
                     self.commit_times.push((report.batch_no, commit_ms));
                 }

@@ -78,7 +78,7 @@ fn a_slow_trigger_is_named() {
 
 #[test]
 fn a_missing_index_is_named() {
-    let lab = Lab::with(&Rows::of(30_000));
+    let lab = Lab::with(&Rows::of(90_000));
     lab.on_source(
         "do $$ declare i regclass; begin
            for i in select indexrelid::regclass from pg_index x join pg_class c on c.oid = x.indrelid
