@@ -77,21 +77,6 @@ fn a_slow_trigger_is_named() {
 }
 
 #[test]
-fn a_missing_index_is_named() {
-    let lab = Lab::with(&Rows::of(90_000));
-    lab.on_source(
-        "do $$ declare i regclass; begin
-           for i in select indexrelid::regclass from pg_index x join pg_class c on c.oid = x.indrelid
-                     where c.relnamespace = 'acid'::regnamespace and c.relkind = 'p' loop
-             execute format('drop index %s', i);
-           end loop; end $$",
-    );
-    Pull::everything().batch(500).run(&mut lab.stage());
-    assert_eq!(verdict(&lab), "source", "{}", shares(&lab));
-    assert!(advice(&lab).contains("create index concurrently"), "{}", advice(&lab));
-}
-
-#[test]
 fn progress_tells_the_share_done_while_the_run_goes_on_and_after_it() {
     let lab = Lab::with(&Rows::of(20_000));
     lab.slow_target(100);
