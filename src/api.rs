@@ -9,4 +9,5 @@ mod control;
 mod plan;
 mod pull;
 mod survey;
+mod verify;
 mod wrapper;

@@ -6,6 +6,7 @@
 
 mod connect;
 mod copy;
+mod count;
 mod describe;
 mod error;
 mod estimate;
@@ -18,6 +19,7 @@ mod walk;
 
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use copy::{RawChunk, RawRow, from_wire, to_wire};
+pub use count::{COUNT_INSTEAD, NO_HASH, StatementHash, Stride, Tally, tally};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};

@@ -43,10 +43,52 @@ pub struct SurveyedSlice {
 /// What the source tells, in one conversation.
 struct Answer {
     table: WalkTable,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    clipped: Option<DateTime<Utc>>,
+    reach: Reach,
     slices: Vec<SurveyedSlice>,
+}
+
+/// What of a period there is to pull: from its first row, where it has no other start, to what has
+/// settled.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    /// Where the period is clipped for rows that have not settled.
+    clipped: Option<DateTime<Utc>>,
+}
+
+impl Reach {
+    /// Asks the source where `[from, to)` begins and ends; `None` is infinite.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub fn of(
+        from: Option<DateTime<Utc>>,
+        to: Option<DateTime<Utc>>,
+        settle: Duration,
+        table: &Table,
+        session: &mut Session,
+    ) -> Result<Reach, SourceError> {
+        let settle = TimeDelta::from_std(settle).unwrap_or(TimeDelta::zero());
+        let settled = table.now - settle;
+        // An infinite start is the first row; an infinite end is what has settled.
+        let from = match from {
+            Some(from) => Some(from),
+            None => table.extreme(session, true)?,
+        };
+        let clipped = to.is_none_or(|to| to > settled).then_some(settled);
+        let to = to.map_or(settled, |to| to.min(settled));
+        Ok(Reach { from: from.unwrap_or(to).min(to), to, clipped })
+    }
+
+    /// Tells the caller where the period was clipped.
+    pub fn tell(&self, settle: Duration) {
+        let Some(limit) = self.clipped else { return };
+        notice(&format!(
+            "the period ends at {limit}: the source's clock less settle ({} s); what is younger comes with a later call",
+            settle.as_secs()
+        ));
+    }
 }
 
 /// What the source is asked.
@@ -105,20 +147,15 @@ pub fn survey(
     };
     let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
     let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
-    if let Some(limit) = answer.clipped {
-        notice(&format!(
-            "the period ends at {limit}: the source's clock less settle ({} s); what is younger comes with a later call",
-            pipeline.settle.as_secs()
-        ));
-    }
+    answer.reach.tell(pipeline.settle);
     Ok(Survey {
         pipeline,
         connect,
         target,
         recipe,
         table: answer.table,
-        from: answer.from,
-        to: answer.to,
+        from: answer.reach.from,
+        to: answer.reach.to,
         slices: answer.slices,
     })
 }
@@ -129,7 +166,9 @@ pub fn current_role() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
-fn check_encoding() -> Result<(), Failure> {
+/// # Errors
+/// 0A000 where this database is not UTF8.
+pub fn check_encoding() -> Result<(), Failure> {
     // SAFETY: reads a global.
     let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
     if encoding == pg_sys::pg_enc::PG_UTF8 as i32 {
@@ -143,20 +182,11 @@ impl Question {
     fn ask(&self, session: &mut Session) -> Result<Answer, SourceError> {
         let table = Table::describe(session, &self.names)?;
         let walk_table = table.for_walk();
-        let settle = TimeDelta::from_std(self.settle).unwrap_or(TimeDelta::zero());
-        let settled = table.now - settle;
-        // An infinite start is the first row; an infinite end is what has settled.
-        let from = match self.from {
-            Some(from) => Some(from),
-            None => table.extreme(session, true)?,
-        };
-        let to = self.to.map_or(settled, |to| to.min(settled));
-        let from = from.unwrap_or(to).min(to);
-        let clipped = self.to.is_none_or(|to| to > settled).then_some(settled);
-        let segments = table.segments(from, to);
+        let reach = Reach::of(self.from, self.to, self.settle, &table, session)?;
+        let segments = table.segments(reach.from, reach.to);
         let correlations = table.correlations(session)?;
         let mut slices = Vec::new();
-        for planned in lay_out(from, to, &segments, self.width, &self.covered) {
+        for planned in lay_out(reach.from, reach.to, &segments, self.width, &self.covered) {
             let whole = Interval::new(
                 crate::slice::Edge::Before(planned.from),
                 crate::slice::Edge::Before(planned.to),
@@ -165,7 +195,7 @@ impl Question {
             let warning = warning(&planned, &estimate, &correlations, &self.names);
             slices.push(SurveyedSlice { planned, estimate, warning });
         }
-        Ok(Answer { table: walk_table, from, to, clipped, slices })
+        Ok(Answer { table: walk_table, reach, slices })
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Table {
     pub version: i32,
     /// The source's clock when it was asked.
     pub now: DateTime<Utc>,
+    /// The encoding of the source's database, as PostgreSQL names it.
+    pub encoding: String,
     oid: u32,
     nodes: Vec<Node>,
 }
@@ -115,6 +117,7 @@ impl Table {
             sql_name: get(row, "name")?,
             version: get(row, "version")?,
             now: DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH),
+            encoding: get(row, "encoding")?,
             oid,
             nodes,
         })

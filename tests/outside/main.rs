@@ -36,4 +36,7 @@ mod source_unharmed;
 mod stopping;
 mod targets;
 mod tls;
+mod verify;
+mod verify_statements;
+mod verify_stopping;
 mod xapi_shapes;
