@@ -6,7 +6,9 @@
 mod arguments;
 mod connection;
 mod control;
+mod dedup;
 mod plan;
 mod pull;
+mod replay;
 mod survey;
 mod wrapper;

@@ -17,7 +17,7 @@ mod tls;
 mod walk;
 
 pub use connect::{Canceller, Session, source_asks_for_password};
-pub use copy::{RawChunk, RawRow, from_wire, to_wire};
+pub use copy::{Field, RawChunk, RawRow, from_wire, to_wire};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};

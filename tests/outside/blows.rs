@@ -23,7 +23,7 @@ fn assert_ends_badly(blow: &str, running: Running) {
 }
 
 /// The process id of one of the lab's workers.
-fn a_worker(lab: &Lab) -> String {
+pub fn a_worker(lab: &Lab) -> String {
     await_some("a worker runs", Duration::from_secs(10), || {
         let pid = lab.stage_value(
             "select min(pid) from pg_stat_activity
@@ -34,7 +34,7 @@ fn a_worker(lab: &Lab) -> String {
 }
 
 /// Kills a process of the stage and waits for the restart that every such death brings.
-fn kill_9(lab: &Lab, pid: &str) {
+pub fn kill_9(lab: &Lab, pid: &str) {
     let starts = || lab.pair.stage.log().matches("ready to accept connections").count();
     let before = starts();
     let pid = rustix::process::Pid::from_raw(pid.parse().expect("a pid")).expect("a pid");

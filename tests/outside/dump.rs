@@ -10,7 +10,7 @@ fn succeed(output: Output) -> String {
 }
 
 /// Dumps the lab's stage and restores it into a database of its own; the new database's lab.
-fn restored(lab: &Lab) -> Lab {
+pub fn restored(lab: &Lab) -> Lab {
     let stage = &lab.pair.stage;
     let file = stage.home().join(format!("{}.sql", lab.db));
     let copy = format!("{}_restored", lab.db);

@@ -6,6 +6,7 @@
 mod bench;
 mod certificates;
 mod compare;
+mod deduping;
 mod pull;
 mod raw_client;
 mod rows;
@@ -17,6 +18,7 @@ mod wait;
 
 pub use bench::{Lab, Pair, READER_PASSWORD, TRUSTED};
 pub use certificates::Authority;
+pub use deduping::{DEDUP, Deduping, dedup, try_dedup};
 pub use pull::{Pull, Pulled};
 pub use raw_client::RawClient;
 pub use rows::Rows;
