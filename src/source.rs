@@ -4,6 +4,7 @@
 //! In: a [`ConnectSpec`] and a table description. Out: raw rows in key order, page after page.
 //! Pure Rust: runs in threads that never touch the stage server. Called by `run` and `api`.
 
+mod clock;
 mod connect;
 mod copy;
 mod describe;
@@ -16,6 +17,7 @@ mod sql;
 mod tls;
 mod walk;
 
+pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use copy::{RawChunk, RawRow, from_wire, to_wire};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};

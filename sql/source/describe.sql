@@ -3,7 +3,6 @@ select c.oid,
        c.relkind,
        c.oid::pg_catalog.regclass::text as name,
        pg_catalog.current_setting('server_version_num')::int4 as version,
-       (extract(epoch from pg_catalog.clock_timestamp()) * 1000000)::int8 as now_micros,
        pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding
   from pg_catalog.pg_class c
   join pg_catalog.pg_database d on d.datname = pg_catalog.current_database()

@@ -12,7 +12,7 @@ use crate::run::errand::ask_source;
 use crate::run::pacing::Pacing;
 use crate::slice::{Interval, PlannedSlice, Width, lay_out};
 use crate::source::{
-    ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
+    Clock, ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
 };
 use crate::transform::Recipe;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,7 +45,10 @@ struct Answer {
     table: WalkTable,
     from: DateTime<Utc>,
     to: DateTime<Utc>,
-    clipped: Option<DateTime<Utc>>,
+    /// That the period was to go on, and why it does not.
+    clipped: Option<String>,
+    /// What the run relies on: everything committed before it was visible on the source.
+    committed_until: Option<DateTime<Utc>>,
     slices: Vec<SurveyedSlice>,
 }
 
@@ -105,12 +108,11 @@ pub fn survey(
     };
     let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
     let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
-    if let Some(limit) = answer.clipped {
-        notice(&format!(
-            "the period ends at {limit}: the source's clock less settle ({} s); what is younger comes with a later call",
-            pipeline.settle.as_secs()
-        ));
+    if let Some(clipped) = answer.clipped {
+        notice(&clipped);
     }
+    // Whoever reads the slices must find all that was to be seen when they were planned.
+    let connect = ConnectSpec { committed_until: answer.committed_until, ..connect };
     Ok(Survey {
         pipeline,
         connect,
@@ -143,16 +145,8 @@ impl Question {
     fn ask(&self, session: &mut Session) -> Result<Answer, SourceError> {
         let table = Table::describe(session, &self.names)?;
         let walk_table = table.for_walk();
-        let settle = TimeDelta::from_std(self.settle).unwrap_or(TimeDelta::zero());
-        let settled = table.now - settle;
-        // An infinite start is the first row; an infinite end is what has settled.
-        let from = match self.from {
-            Some(from) => Some(from),
-            None => table.extreme(session, true)?,
-        };
-        let to = self.to.map_or(settled, |to| to.min(settled));
-        let from = from.unwrap_or(to).min(to);
-        let clipped = self.to.is_none_or(|to| to > settled).then_some(settled);
+        let settled = table.clock.settled(self.settle);
+        let (from, to) = self.bounds(session, &table, settled)?;
         let segments = table.segments(from, to);
         let correlations = table.correlations(session)?;
         let mut slices = Vec::new();
@@ -165,7 +159,57 @@ impl Question {
             let warning = warning(&planned, &estimate, &correlations, &self.names);
             slices.push(SurveyedSlice { planned, estimate, warning });
         }
-        Ok(Answer { table: walk_table, from, to, clipped, slices })
+        Ok(Answer {
+            table: walk_table,
+            from,
+            to,
+            clipped: self.clipped(&table.clock, settled),
+            committed_until: TimeDelta::from_std(self.settle)
+                .ok()
+                .and_then(|settle| to.checked_add_signed(settle)),
+            slices,
+        })
+    }
+
+    /// The period after clipping. An infinite start is the first row, an infinite end is what has
+    /// settled; where nothing has, the period is empty.
+    fn bounds(
+        &self,
+        session: &mut Session,
+        table: &Table,
+        settled: Option<DateTime<Utc>>,
+    ) -> Result<(DateTime<Utc>, DateTime<Utc>), SourceError> {
+        let from = match self.from {
+            Some(from) => Some(from),
+            None => table.extreme(session, true)?,
+        };
+        let Some(settled) = settled else {
+            let nowhere = from.unwrap_or(DateTime::UNIX_EPOCH);
+            return Ok((nowhere, nowhere));
+        };
+        let to = self.to.map_or(settled, |to| to.min(settled));
+        Ok((from.unwrap_or(to).min(to), to))
+    }
+
+    /// Says that the period goes beyond what has settled, where it does, and why that is so far.
+    fn clipped(&self, clock: &Clock, settled: Option<DateTime<Utc>>) -> Option<String> {
+        let Some(settled) = settled else {
+            return Some(format!(
+                "the period is empty: the source is {clock}, so nothing can be taken as settled; call again once its primary has committed something"
+            ));
+        };
+        if self.to.is_some_and(|to| to <= settled) {
+            return None;
+        }
+        let clock = if clock.standby {
+            format!("the source is {clock};")
+        } else {
+            "the source's clock".to_owned()
+        };
+        Some(format!(
+            "the period ends at {settled}: {clock} less settle ({} s); what is younger comes with a later call",
+            self.settle.as_secs()
+        ))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Opening a session on the source, and cancelling what it runs.
 
+use super::clock::Clock;
 use super::error::{SourceError, Trouble};
 use super::options::{ConnectSpec, SslMode};
 use super::sql::quote_literal;
@@ -52,6 +53,9 @@ impl Session {
         client
             .batch_execute(&session_sql(spec))
             .map_err(|e| SourceError::from_client("set up the source session", &e))?;
+        if let Some(needed) = spec.committed_until {
+            Clock::ask(&mut client)?.check(needed)?;
+        }
         Ok(Session { client, canceller })
     }
 

@@ -1,5 +1,6 @@
 //! What the source's table is: its columns, its partitions, the clock of its server.
 
+use super::clock::Clock;
 use super::connect::Session;
 use super::error::SourceError;
 use super::partition::{self, Node};
@@ -41,8 +42,8 @@ pub struct Table {
     pub sql_name: String,
     /// `server_version_num` of the source.
     pub version: i32,
-    /// The source's clock when it was asked.
-    pub now: DateTime<Utc>,
+    /// The source's clock, asked before anything else.
+    pub clock: Clock,
     oid: u32,
     nodes: Vec<Node>,
 }
@@ -79,6 +80,7 @@ impl Table {
     /// [`SourceError`] when the table or a column is missing, is of a type the walk cannot use, or
     /// the session fails.
     pub fn describe(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
+        let clock = Clock::ask(&mut session.client)?;
         let found = query(session, include_str!("../../sql/source/describe.sql"), &[&names.table])?;
         let row = found.first().ok_or_else(|| {
             SourceError::permanent(ACTION, "42P01", format!("no table {} there", names.table))
@@ -108,13 +110,12 @@ impl Table {
                     })
                 })
                 .collect::<Result<Vec<_>, SourceError>>()?;
-        let micros: i64 = get(row, "now_micros")?;
         Ok(Table {
             names: names.clone(),
             statement_kind,
             sql_name: get(row, "name")?,
             version: get(row, "version")?,
-            now: DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH),
+            clock,
             oid,
             nodes,
         })

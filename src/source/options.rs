@@ -1,5 +1,6 @@
 //! The options of a foreign server and a user mapping, and the connection they describe.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
@@ -90,6 +91,9 @@ pub struct ConnectSpec {
     pub limits: Limits,
     /// `password_required 'false'` of the mapping: a superuser's leave to connect without one.
     pub password_not_required: bool,
+    /// What a session must show of the past: everything committed before this. A standby may show
+    /// less than one did before; see [`super::Clock`].
+    pub committed_until: Option<DateTime<Utc>>,
 }
 
 /// An option that cannot be used, in words.

@@ -12,6 +12,8 @@ mod rows;
 mod running;
 mod server;
 mod session;
+mod small_disk;
+mod standby;
 mod version;
 mod wait;
 
@@ -23,5 +25,6 @@ pub use rows::Rows;
 pub use running::Running;
 pub use server::{Server, ServerPlan};
 pub use session::{Notices, refusal, whole_text};
+pub use small_disk::SmallDisk;
 pub use version::Version;
 pub use wait::{await_some, await_that};

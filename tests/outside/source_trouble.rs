@@ -4,27 +4,10 @@ use std::time::Duration;
 
 use crate::lab::{Lab, Pull, Rows, Running, await_that, refusal, whole_text};
 
-/// Every row that the reader reads takes this long: a row security policy, volatile, sees to it.
-fn slow_source(lab: &Lab, seconds: &str) {
-    lab.on_source(&format!(
-        "create function acid.dawdle() returns boolean language plpgsql volatile as
-             $$ begin perform pg_sleep({seconds}); return true; end $$;
-         do $$ declare part regclass; begin
-             for part in select 'acid.lrs_statement_new'::regclass union
-                         select inhrelid::regclass from pg_inherits
-                         where inhparent = 'acid.lrs_statement_new'::regclass
-             loop
-                 execute format('alter table %s enable row level security', part);
-                 execute format('create policy dawdle on %s using (acid.dawdle())', part);
-             end loop;
-         end $$"
-    ));
-}
-
 #[test]
 fn a_page_that_meets_the_statement_timeout_is_made_smaller() {
     let lab = Lab::with(&Rows::of(300).nulls_every(3).between("2025-04-01", "2025-04-08"));
-    slow_source(&lab, "0.005");
+    lab.slow_source("0.005");
     lab.on_stage("alter server lrs_source options (add statement_timeout '600ms')");
     // All in one page would take a second and a half.
     Pull::everything().batch(300).run(&mut lab.stage());
@@ -34,7 +17,7 @@ fn a_page_that_meets_the_statement_timeout_is_made_smaller() {
 #[test]
 fn a_page_that_no_size_brings_under_the_timeout_ends_the_run_in_words() {
     let lab = Lab::with(&Rows::of(3));
-    slow_source(&lab, "30");
+    lab.slow_source("30");
     lab.on_stage(
         "alter server lrs_source options (add statement_timeout '200ms');
          update lrs_extract.pipeline set retries = 2, retry_delay = '10 ms'",
@@ -47,7 +30,7 @@ fn a_page_that_no_size_brings_under_the_timeout_ends_the_run_in_words() {
 /// A lab in which the source is busy with a page that takes half a minute, and the run.
 fn lab_in_a_slow_page(pull: &Pull) -> (Lab, Running) {
     let lab = Lab::with(&Rows::of(50));
-    slow_source(&lab, "30");
+    lab.slow_source("30");
     let running = lab.start(pull);
     await_that("the source reads", Duration::from_secs(10), || {
         lab.source_value(

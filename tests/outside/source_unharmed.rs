@@ -175,3 +175,54 @@ fn a_paused_run_can_be_cancelled() {
     assert!(running.result().is_err());
     lab.assert_nothing_left_running();
 }
+
+#[test]
+fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
+    let lab = Lab::with(&Rows::of(4_000).ties(3).nulls_every(4));
+    lab.on_source(
+        "create table acid.pause ();
+         grant select on acid.pause to reader;
+         create function acid.asked() returns boolean language plpgsql stable as
+             $$ begin raise log 'PAUSE asked'; return exists (select from acid.pause); end $$",
+    );
+    lab.on_source(&format!("alter database {} set log_statement = 'all'", lab.db));
+    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
+    lab.slow_target(20);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(100));
+    lab.on_source("insert into acid.pause default values");
+    await_that("both workers pause", Duration::from_secs(10), || {
+        lab.stage_value(
+            "select count(*) from pg_stat_activity where datname = current_database()
+             and backend_type = 'lrs_extract worker' and query like '%paused by pause_while'",
+        ) == "2"
+    });
+    let lines = |of: &str| log_lines(&lab).iter().filter(|line| line.contains(of)).count();
+    let (pages, asked, batches) = (lines("copy ("), lines("PAUSE asked"), lab.committed_batches());
+    await_that("the pause is asked for twice by each", Duration::from_secs(10), || {
+        lines("PAUSE asked") >= asked + 4
+    });
+    assert_eq!((lines("copy ("), lab.committed_batches()), (pages, batches), "pages and batches");
+    lab.on_source("delete from acid.pause");
+    assert_eq!(running.pulled().rows, 4_000);
+    lab.assert_all_rows();
+}
+
+#[test]
+fn two_workers_together_keep_the_byte_limit() {
+    const LIMIT: f64 = 5_000_000.0;
+    let lab = Lab::with(&Rows::of(0));
+    lab.on_source(
+        "insert into acid.lrs_statement_new
+         select '2025-03-01'::timestamptz + n * interval '1 hour',
+                acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
+         from generate_series(0, 24 * 150) n",
+    );
+    lab.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
+    let began = Instant::now();
+    Pull::everything().batch(200).jobs(2).run(&mut lab.stage());
+    let took = began.elapsed().as_secs_f64();
+    let bytes: f64 = lab.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
+    let rate = bytes / took;
+    assert!((rate / LIMIT - 1.0).abs() < 0.1, "{bytes} bytes in {took} s: {rate} a second");
+    lab.assert_all_rows();
+}

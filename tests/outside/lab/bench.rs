@@ -162,6 +162,24 @@ impl Lab {
         self.on_stage("drop trigger linger on pipeline.aidt_raw");
     }
 
+    /// Makes every row that the reader reads take so many seconds: a row security policy, volatile,
+    /// sees to it.
+    pub fn slow_source(&self, seconds: &str) {
+        self.on_source(&format!(
+            "create function acid.dawdle() returns boolean language plpgsql volatile as
+                 $$ begin perform pg_sleep({seconds}); return true; end $$;
+             do $$ declare part regclass; begin
+                 for part in select 'acid.lrs_statement_new'::regclass union
+                             select inhrelid::regclass from pg_inherits
+                             where inhparent = 'acid.lrs_statement_new'::regclass
+                 loop
+                     execute format('alter table %s enable row level security', part);
+                     execute format('create policy dawdle on %s using (acid.dawdle())', part);
+                 end loop;
+             end $$"
+        ));
+    }
+
     /// How many batches all runs together have committed.
     pub fn committed_batches(&self) -> i64 {
         self.stage_value("select count(*) from lrs_extract.batch").parse().expect("a count")

@@ -18,6 +18,9 @@ use super::{Version, await_some, await_that};
 const STOPS_WITHIN: Duration = Duration::from_secs(20);
 const CONNECTS_WITHIN: Duration = Duration::from_secs(30);
 
+/// The port in the socket's name, for a server that listens nowhere else.
+const SOCKET_PORT: u16 = 5432;
+
 const SETTINGS: &str = "
 fsync = off
 shared_buffers = 64MB
@@ -34,6 +37,7 @@ timezone = 'UTC'
 /// The server's owner is let in by its socket; everyone else must show a password.
 const ACCESS: &str = "
 local all postgres trust
+local replication postgres trust
 local all all scram-sha-256
 host all all 127.0.0.1/32 scram-sha-256
 ";
@@ -85,19 +89,8 @@ impl ServerPlan {
     }
 
     pub fn start(self) -> Server {
-        let home = tempfile::Builder::new()
-            .prefix("lrsx-")
-            .tempdir_in("/tmp")
-            .expect("a folder under /tmp");
-        give_to_owner(home.path());
-        let port = if self.listens { free_port() } else { 5432 };
-        let server = Server {
-            watchdog: Mutex::new(Some(watchdog(home.path()))),
-            postmaster: Mutex::new(None),
-            version: self.version,
-            port,
-            home,
-        };
+        let port = if self.listens { free_port() } else { SOCKET_PORT };
+        let server = Server::unfurnished(self.version, port);
         server.init_data();
         let addresses = if self.listens { "127.0.0.1" } else { "" };
         let settings = format!(
@@ -124,6 +117,27 @@ pub struct Server {
 }
 
 impl Server {
+    /// A folder for a server, without any data yet.
+    fn unfurnished(version: Version, port: u16) -> Self {
+        let home = tempfile::Builder::new()
+            .prefix("lrsx-")
+            .tempdir_in("/tmp")
+            .expect("a folder under /tmp");
+        give_to_owner(home.path());
+        Self {
+            watchdog: Mutex::new(Some(watchdog(home.path()))),
+            postmaster: Mutex::new(None),
+            version,
+            port,
+            home,
+        }
+    }
+
+    /// The folder of a standby of this server, to be filled with a copy of its data.
+    pub(super) fn beside(&self) -> Self {
+        Self::unfurnished(self.version, SOCKET_PORT)
+    }
+
     pub fn home(&self) -> &Path {
         self.home.path()
     }
@@ -137,7 +151,7 @@ impl Server {
         self.data().join(name)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.home.path().join("data")
     }
 
@@ -157,7 +171,15 @@ impl Server {
 
     /// A command of this version's folder that reaches this server as its superuser.
     pub fn tool(&self, name: &str) -> Command {
-        let mut command = Command::new(self.version.bin_dir().join(name));
+        self.reaching(Command::new(self.version.bin_dir().join(name)))
+    }
+
+    /// The same, run by the system user who owns the servers' files.
+    pub(super) fn tool_of_owner(&self, name: &str) -> Command {
+        self.reaching(as_owner(&self.version.bin_dir().join(name)))
+    }
+
+    fn reaching(&self, mut command: Command) -> Command {
         command
             .env("PGHOST", self.home.path())
             .env("PGPORT", self.port.to_string())
@@ -278,7 +300,7 @@ fn children_of(parent: Pid) -> Vec<Pid> {
 }
 
 /// PostgreSQL refuses to run as root: then it runs as the user `postgres`.
-fn owner() -> Option<(u32, u32)> {
+pub(super) fn owner() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
