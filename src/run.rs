@@ -13,6 +13,7 @@ pub mod request;
 
 pub mod errand;
 mod exit;
+mod heap;
 pub mod pacing;
 mod place;
 mod progress;

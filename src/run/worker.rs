@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::heap;
 use super::place::{LOOK_AROUND, Phase, Place};
 use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
@@ -45,6 +46,7 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
         pg_compat::die_on_sigterm();
         pg_sys::BackgroundWorkerUnblockSignals();
     }
+    heap::keep_freed_memory();
     // The leader may have gone already, and the segment with it.
     let Some(shared) = Shared::attach(argument.segment) else { return };
     if argument.number == 0 {
