@@ -189,7 +189,7 @@ fn a_row_that_a_shard_refuses_is_set_aside_alone() {
 }
 
 #[test]
-fn a_run_whose_shard_dies_says_so_and_goes_on_when_it_is_back() {
+fn a_run_whose_shard_dies_says_which_and_goes_on_when_it_is_back() {
     let Some(sharded) = ShardedLab::new(start_shards, "hash (id)", BY_HASH) else { return };
     let lab = &sharded.lab;
     // Workers wait here before they write anything, so the blow falls on no commit.
@@ -213,7 +213,7 @@ fn a_run_whose_shard_dies_says_so_and_goes_on_when_it_is_back() {
     let refused = refusal(running.result());
     let words = whole_text(&refused);
     assert_eq!(&refused.code().code()[..2], "08", "{words}");
-    assert!(words.contains("pipeline.aidt_raw"), "{words}");
+    assert!(words.contains("pipeline.aidt_raw") && words.contains("shard_1"), "{words}");
     assert_eq!(lab.last_run_state(), "failed");
     sharded.shards[1].start_again();
     Pull::everything().batch(500).run(&mut lab.stage());
@@ -245,7 +245,10 @@ fn a_commit_that_a_shard_refuses_loses_nothing_and_doubles_no_more_than_the_batc
         );
         let refused = refusal(pull().try_run(&mut sharded.lab.stage()));
         let words = whole_text(&refused);
-        assert!(words.contains("no commit today"), "{words}");
+        assert!(
+            words.contains("no commit today") && words.contains("pipeline.aidt_raw"),
+            "{words}"
+        );
         sharded.on_shard(n, "drop trigger refuse on pipeline.shard; drop function pipeline.refuse");
         sharded.lab.assert_nothing_left_running();
     }

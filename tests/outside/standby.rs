@@ -274,6 +274,22 @@ fn rows_that_the_primary_vacuums_away_under_a_page_cost_a_retry() {
 }
 
 #[test]
+fn a_run_goes_on_when_its_standby_becomes_a_primary() {
+    let lab = Lab::on(Pair::own(), &Rows::of(6_000).ties(3).nulls_every(4));
+    let standby = standby_of(&lab, "");
+    lab.on_source("create table acid.sign_of_life ()");
+    standby.await_replay_of(&lab.pair.source);
+    lab.slow_target(100);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
+    lab.pair.source.kill();
+    on(&standby, "select pg_promote()");
+    assert!(!running.has_ended(), "the promotion came in the middle");
+    assert_eq!(running.pulled().rows, 6_000);
+    lab.pair.source.start_again();
+    lab.assert_all_rows();
+}
+
+#[test]
 fn a_run_goes_on_when_its_standby_restarts() {
     let lab = Lab::on(Pair::own(), &Rows::of(6_000).ties(3).nulls_every(4));
     let standby = standby_of(&lab, "");

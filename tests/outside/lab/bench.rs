@@ -93,15 +93,27 @@ impl Lab {
     /// comma.
     pub fn connect_stage_to_source(&self, more_options: &str) {
         let sql = format!(
-            "create server lrs_source foreign data wrapper lrs_extract options (
-                 host '{}', port '{}', dbname '{}', sslmode 'disable' {more_options});
-             create user mapping for current_user server lrs_source
-                 options (user '{READER}', password '{READER_PASSWORD}')",
+            "create server lrs_source foreign data wrapper lrs_extract options ({} {more_options});
+             create user mapping for current_user server lrs_source options ({})",
+            self.server_options(),
+            self.mapping_options(),
+        );
+        self.stage().batch_execute(&sql).expect("the server and the mapping");
+    }
+
+    /// Where the source is, as options of a foreign server.
+    pub fn server_options(&self) -> String {
+        format!(
+            "host '{}', port '{}', dbname '{}', sslmode 'disable'",
             self.pair.source.home().display(),
             self.pair.source.port(),
             self.db
-        );
-        self.stage().batch_execute(&sql).expect("the server and the mapping");
+        )
+    }
+
+    /// Who reads there, as options of a user mapping.
+    pub fn mapping_options(&self) -> String {
+        format!("user '{READER}', password '{READER_PASSWORD}'")
     }
 
     /// A superuser's connection to the source database.
