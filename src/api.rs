@@ -8,5 +8,6 @@ mod connection;
 mod control;
 mod plan;
 mod pull;
+mod reach;
 mod survey;
 mod wrapper;

@@ -4,7 +4,8 @@
 
 use super::arguments::Period;
 use super::connection::connection;
-use crate::error::{Failure, notice};
+use super::reach::Reach;
+use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
 use crate::pg_compat;
@@ -12,10 +13,10 @@ use crate::run::errand::ask_source;
 use crate::run::pacing::Pacing;
 use crate::slice::{Interval, PlannedSlice, Width, lay_out};
 use crate::source::{
-    Clock, ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
+    ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
 };
 use crate::transform::Recipe;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use pgrx::prelude::*;
 use std::time::Duration;
 
@@ -43,12 +44,7 @@ pub struct SurveyedSlice {
 /// What the source tells, in one conversation.
 struct Answer {
     table: WalkTable,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
-    /// That the period was to go on, and why it does not.
-    clipped: Option<String>,
-    /// What the run relies on: everything committed before it was visible on the source.
-    committed_until: Option<DateTime<Utc>>,
+    reach: Reach,
     slices: Vec<SurveyedSlice>,
 }
 
@@ -108,19 +104,17 @@ pub fn survey(
     };
     let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
     let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
-    if let Some(clipped) = answer.clipped {
-        notice(&clipped);
-    }
+    answer.reach.tell();
     // Whoever reads the slices must find all that was to be seen when they were planned.
-    let connect = ConnectSpec { committed_until: answer.committed_until, ..connect };
+    let connect = ConnectSpec { committed_until: answer.reach.committed_until, ..connect };
     Ok(Survey {
         pipeline,
         connect,
         target,
         recipe,
         table: answer.table,
-        from: answer.from,
-        to: answer.to,
+        from: answer.reach.from,
+        to: answer.reach.to,
         slices: answer.slices,
     })
 }
@@ -131,7 +125,9 @@ pub fn current_role() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
-fn check_encoding() -> Result<(), Failure> {
+/// # Errors
+/// 0A000 where this database is not UTF8.
+pub fn check_encoding() -> Result<(), Failure> {
     // SAFETY: reads a global.
     let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
     if encoding == pg_sys::pg_enc::PG_UTF8 as i32 {
@@ -145,12 +141,11 @@ impl Question {
     fn ask(&self, session: &mut Session) -> Result<Answer, SourceError> {
         let table = Table::describe(session, &self.names)?;
         let walk_table = table.for_walk();
-        let settled = table.clock.settled(self.settle);
-        let (from, to) = self.bounds(session, &table, settled)?;
-        let segments = table.segments(from, to);
+        let reach = Reach::of(self.from, self.to, self.settle, &table, session)?;
+        let segments = table.segments(reach.from, reach.to);
         let correlations = table.correlations(session)?;
         let mut slices = Vec::new();
-        for planned in lay_out(from, to, &segments, self.width, &self.covered) {
+        for planned in lay_out(reach.from, reach.to, &segments, self.width, &self.covered) {
             let whole = Interval::new(
                 crate::slice::Edge::Before(planned.from),
                 crate::slice::Edge::Before(planned.to),
@@ -159,57 +154,7 @@ impl Question {
             let warning = warning(&planned, &estimate, &correlations, &self.names);
             slices.push(SurveyedSlice { planned, estimate, warning });
         }
-        Ok(Answer {
-            table: walk_table,
-            from,
-            to,
-            clipped: self.clipped(&table.clock, settled),
-            committed_until: TimeDelta::from_std(self.settle)
-                .ok()
-                .and_then(|settle| to.checked_add_signed(settle)),
-            slices,
-        })
-    }
-
-    /// The period after clipping. An infinite start is the first row, an infinite end is what has
-    /// settled; where nothing has, the period is empty.
-    fn bounds(
-        &self,
-        session: &mut Session,
-        table: &Table,
-        settled: Option<DateTime<Utc>>,
-    ) -> Result<(DateTime<Utc>, DateTime<Utc>), SourceError> {
-        let from = match self.from {
-            Some(from) => Some(from),
-            None => table.extreme(session, true)?,
-        };
-        let Some(settled) = settled else {
-            let nowhere = from.unwrap_or(DateTime::UNIX_EPOCH);
-            return Ok((nowhere, nowhere));
-        };
-        let to = self.to.map_or(settled, |to| to.min(settled));
-        Ok((from.unwrap_or(to).min(to), to))
-    }
-
-    /// Says that the period goes beyond what has settled, where it does, and why that is so far.
-    fn clipped(&self, clock: &Clock, settled: Option<DateTime<Utc>>) -> Option<String> {
-        let Some(settled) = settled else {
-            return Some(format!(
-                "the period is empty: the source is {clock}, so nothing can be taken as settled; call again once its primary has committed something"
-            ));
-        };
-        if self.to.is_some_and(|to| to <= settled) {
-            return None;
-        }
-        let clock = if clock.standby {
-            format!("the source is {clock};")
-        } else {
-            "the source's clock".to_owned()
-        };
-        Some(format!(
-            "the period ends at {settled}: {clock} less settle ({} s); what is younger comes with a later call",
-            self.settle.as_secs()
-        ))
+        Ok(Answer { table: walk_table, reach, slices })
     }
 }
 
