@@ -54,7 +54,8 @@ fn in_words(timestamp: TimestampWithTimeZone) -> String {
 pub fn present<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
     value.ok_or_else(|| {
         Failure::new("22004", format!("argument \"{name}\" must not be null"))
-            .with_hint("select lrs_extract.pull('2025-03-01', '2025-04-01', 50000);")
+            .with_detail("No argument of this function may be null.")
+            .with_hint("Give it a value, or leave it out if it has a default; a period is two times: '2025-03-01', '2025-04-01'.")
     })
 }
 

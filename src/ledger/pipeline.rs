@@ -35,9 +35,9 @@ impl Pipeline {
     pub fn read(name: &str) -> Result<Pipeline, Failure> {
         as_owner(|| read(name))?.ok_or_else(|| {
             let names = as_owner(names).unwrap_or_default();
-            Failure::new("42704", format!("pipeline \"{name}\" does not exist")).with_hint(format!(
-                "Pipelines of this database: {names}. Add one by insert into lrs_extract.pipeline."
-            ))
+            Failure::new("42704", format!("pipeline \"{name}\" does not exist"))
+                .with_detail(format!("Pipelines of this database: {names}."))
+                .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);")
         })?
     }
 }
