@@ -1,17 +1,15 @@
 //! A short conversation with the source, from a thread, while the main thread stays interruptible.
 
-use super::exit::cancel;
+use super::exit::{PATIENCE, Stoppable, cancel, stop_at_exit};
 use super::pacing::Pacing;
 use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
 use crate::error::{Failure, notice};
-use crate::source::{Canceller, ConnectSpec, Session, SourceError};
+use crate::source::{Canceller, ConnectSpec, Parking, Session, SourceError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// How the session of an errand is named on the source.
-const NAME: &str = "lrs_extract plan";
 
 /// Opens a session and runs `f` with it, again after what may pass.
 ///
@@ -19,40 +17,118 @@ const NAME: &str = "lrs_extract plan";
 /// [`Failure`] as the source said it, or 08006 when it does not answer within its limits.
 pub fn ask_source<T: Send + 'static>(
     connect: &ConnectSpec,
-    mut pacing: Pacing,
+    pacing: Pacing,
     f: impl Fn(&mut Session) -> Result<T, SourceError> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
-    loop {
-        let spec = connect.clone();
-        let f = f.clone();
-        let outcome = run(connect, move |canceller| {
-            let mut session = Session::open(&spec, NAME)?;
-            *canceller.lock().unwrap_or_else(PoisonError::into_inner) = Some(session.canceller());
-            f(&mut session)
-        })?;
-        let error = match outcome {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let Some(delay) = pacing.after(&error) else { return Err(error.into()) };
-        notice(&format!("{error}; trying again in {} ms", delay.as_millis()));
-        let end = Instant::now() + delay;
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            wait::wait(None, left.min(Duration::from_millis(100)));
-            wait::check_client();
-        }
+    Conversation::new(connect, "lrs_extract plan").insist(pacing, f)
+}
+
+/// Waits before the source is asked again after `error`.
+pub fn wait_out(error: &SourceError, delay: Duration) {
+    notice(&format!("{error}; trying again in {} ms", delay.as_millis()));
+    let end = Instant::now() + delay;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        wait::wait(None, left.min(Duration::from_millis(100)));
+        wait::check_client();
     }
 }
 
-type Slot = Arc<Mutex<Option<Canceller>>>;
+/// Several questions to the source, one after the other, in one session as long as it lasts.
+pub struct Conversation {
+    connect: ConnectSpec,
+    /// How the session is named on the source.
+    name: &'static str,
+    /// The session between two questions.
+    parking: Parking,
+}
+
+impl Conversation {
+    pub fn new(connect: &ConnectSpec, name: &'static str) -> Self {
+        Conversation { connect: connect.clone(), name, parking: Parking::default() }
+    }
+
+    /// Asks, and again after what may pass.
+    ///
+    /// # Errors
+    /// As [`ask_source`].
+    pub fn insist<T: Send + 'static>(
+        &self,
+        mut pacing: Pacing,
+        f: impl Fn(&mut Session) -> Result<T, SourceError> + Clone + Send + 'static,
+    ) -> Result<T, Failure> {
+        loop {
+            let error = match self.ask(f.clone())? {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let Some(delay) = pacing.after(&error) else { return Err(error.into()) };
+            wait_out(&error, delay);
+        }
+    }
+
+    /// Runs `f` with the session, a new one where there is none (any more).
+    ///
+    /// # Errors
+    /// Outside, what is no matter of the source; inside, what the source said.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut Session) -> Result<T, SourceError> + Send + 'static,
+    ) -> Result<Result<T, SourceError>, Failure> {
+        let (spec, name, parking) = (self.connect.clone(), self.name, self.parking.clone());
+        run(&self.connect, move |line| {
+            let parked = parking.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let mut session = match parked.filter(|session| !session.is_closed()) {
+                Some(session) => session,
+                None => Session::open(&spec, name)?,
+            };
+            line.hold(session.canceller())?;
+            let outcome = f(&mut session);
+            *parking.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+            outcome
+        })
+    }
+}
+
+/// By what an errand under way is stopped.
+#[derive(Default)]
+pub struct Line {
+    stopped: AtomicBool,
+    canceller: Mutex<Option<Canceller>>,
+}
+
+impl Line {
+    /// Notes what cancels the session's statements from now on.
+    ///
+    /// # Errors
+    /// When the errand was stopped before there was anything to cancel.
+    fn hold(&self, canceller: Canceller) -> Result<(), SourceError> {
+        *self.canceller.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
+        if self.stopped.load(Ordering::SeqCst) {
+            return Err(SourceError::permanent("ask the source", "57014", "stopped"));
+        }
+        Ok(())
+    }
+
+    /// Done: there is nothing left to cancel.
+    fn release(&self) {
+        self.canceller.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Stoppable for Line {
+    fn stop(&self) -> Option<Canceller> {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.canceller.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// Cancels on every way out but success.
-struct Guard(Slot);
+struct Guard(Arc<Line>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let canceller = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        cancel(canceller.into_iter().collect(), Duration::ZERO);
+        // The process may be gone the next moment, and the cancel with it if it had no time.
+        cancel(self.0.stop().into_iter().collect(), PATIENCE);
     }
 }
 
@@ -62,17 +138,17 @@ impl Drop for Guard {
 /// Only what is no matter of the source: no thread, no answer.
 pub fn run<T: Send + 'static>(
     connect: &ConnectSpec,
-    f: impl FnOnce(&Slot) -> Result<T, SourceError> + Send + 'static,
+    f: impl FnOnce(&Line) -> Result<T, SourceError> + Send + 'static,
 ) -> Result<Result<T, SourceError>, Failure> {
     let waker = Waker::new()?;
-    let canceller: Slot = Arc::default();
-    let guard = Guard(canceller.clone());
+    let line = Arc::new(Line::default());
+    stop_at_exit(&line);
+    let guard = Guard(line.clone());
     let (answer, answers) = sync_channel(1);
     let wake = waker.clone();
     spawn_quiet("lrs errand", move || {
-        let outcome = f(&canceller);
-        // Done: there is nothing left to cancel.
-        canceller.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let outcome = f(&line);
+        line.release();
         let _ = answer.send(outcome);
         wake.wake();
     })
