@@ -10,4 +10,5 @@ mod plan;
 mod pull;
 mod reach;
 mod survey;
+mod verify;
 mod wrapper;

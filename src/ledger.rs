@@ -9,6 +9,7 @@
 mod book;
 mod coverage;
 mod pipeline;
+mod reject;
 mod run;
 
 pub use book::{
@@ -16,6 +17,7 @@ pub use book::{
 };
 pub use coverage::{covered, forget};
 pub use pipeline::Pipeline;
+pub use reject::rejected;
 pub use run::{NewRun, close_run, lock_as_worker, open_run, running_run};
 
 use chrono::{DateTime, Utc};

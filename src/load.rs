@@ -7,8 +7,10 @@
 //! called by `run` on the main thread, inside a transaction.
 
 mod batch;
+mod count;
 mod loader;
 mod target;
 
+pub use count::{select_tally, tally};
 pub use loader::{Loader, RejectedRow};
 pub use target::{Target, describe};

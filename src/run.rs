@@ -11,6 +11,7 @@ pub mod leader;
 pub mod report;
 pub mod request;
 
+pub mod count;
 pub mod errand;
 mod exit;
 mod heap;
@@ -22,4 +23,5 @@ mod step;
 mod stream;
 mod thread;
 pub mod wait;
+pub mod watch;
 mod worker;

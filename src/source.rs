@@ -7,6 +7,7 @@
 mod clock;
 mod connect;
 mod copy;
+mod count;
 mod describe;
 mod error;
 mod estimate;
@@ -20,6 +21,7 @@ mod walk;
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use copy::{RawChunk, RawRow, from_wire, to_wire};
+pub use count::{COUNT_INSTEAD, NO_HASH, StatementHash, Stride, Tally, tally};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};

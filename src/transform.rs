@@ -23,5 +23,5 @@ compile_error!("the stored formats written here are those of a little-endian ser
 
 pub use column::{ColumnKind, TargetColumn};
 pub use document::STACK_BYTES;
-pub use mapping::{Mapping, MappingError, OnBadValue};
+pub use mapping::{ColumnMapping, Mapping, MappingError, OnBadValue, Origin};
 pub use recipe::{BadValue, Cell, FinishedRows, Recipe, Workbench};

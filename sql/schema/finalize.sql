@@ -7,6 +7,7 @@ revoke all on foreign data wrapper lrs_extract from public;
 comment on schema lrs_extract is 'Pulls a period of a huge table from a source PostgreSQL: exactly once, resumable';
 comment on function lrs_extract.validate_options(text[], oid) is 'Checks the options of servers and user mappings';
 comment on function lrs_extract.plan(timestamptz, timestamptz, text) is 'What a pull of the period would do, a row a slice; changes nothing';
+comment on function lrs_extract.verify(timestamptz, timestamptz, text, text) is 'Source, target and rejects of a period side by side, a row a slice; changes nothing';
 comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, text, boolean) is 'Pulls a period, each row exactly once; a row for each committed batch';
 comment on function lrs_extract.cancel(bigint) is 'Stops a run that is under way; what it committed stays';
 comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled; rows in the target stay';

@@ -6,6 +6,7 @@ use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
 use crate::error::{Failure, notice};
 use crate::source::{Canceller, ConnectSpec, Parking, Session, SourceError};
+use chrono::{DateTime, Utc};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +46,13 @@ pub struct Conversation {
 impl Conversation {
     pub fn new(connect: &ConnectSpec, name: &'static str) -> Self {
         Conversation { connect: connect.clone(), name, parking: Parking::default() }
+    }
+
+    /// Has every session that is opened from now on show what was committed before `until`, as the
+    /// source did when it was asked first; see [`ConnectSpec::committed_until`].
+    pub fn relying_on(mut self, until: Option<DateTime<Utc>>) -> Self {
+        self.connect.committed_until = until;
+        self
     }
 
     /// Asks, and again after what may pass.

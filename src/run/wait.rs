@@ -5,7 +5,7 @@
 use crate::error::Failure;
 use pgrx::{check_for_interrupts, pg_sys};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,25 +61,29 @@ pub fn wait(waker: Option<&Waker>, timeout: Duration) {
     check_for_interrupts!();
 }
 
+/// What a socket shows when the other side has closed it.
+pub const GONE: PollFlags = PollFlags::RDHUP.union(PollFlags::HUP).union(PollFlags::ERR);
+
+/// The socket of this backend's client; a worker has none.
+pub fn client_socket() -> Option<BorrowedFd<'static>> {
+    // SAFETY: MyProcPort is null or the connection of this backend, whose first field is its socket
+    // in every version from 13 to 18 (`src/include/libpq/libpq-be.h`). The socket is open as long
+    // as the backend lives.
+    unsafe {
+        let port = pg_sys::MyProcPort;
+        (!port.is_null()).then(|| BorrowedFd::borrow_raw(*port.cast::<pg_sys::pgsocket>()))
+    }
+}
+
 /// Ends the statement when its client has gone: nobody would read what comes.
 ///
 /// The server itself only looks when it writes (and from 14 on, with
 /// `client_connection_check_interval`). A worker has no client.
 pub fn check_client() {
-    // SAFETY: MyProcPort is null or the connection of this backend, whose first field is its socket
-    // in every version from 13 to 18 (`src/include/libpq/libpq-be.h`).
-    let socket = unsafe {
-        if pg_sys::MyProcPort.is_null() {
-            return;
-        }
-        *pg_sys::MyProcPort.cast::<pg_sys::pgsocket>()
-    };
-    // SAFETY: the socket is open as long as the backend lives.
-    let fd = unsafe { rustix::fd::BorrowedFd::borrow_raw(socket) };
-    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut watched = [PollFd::new(&fd, gone)];
+    let Some(client) = client_socket() else { return };
+    let mut watched = [PollFd::new(&client, GONE)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    if poll(&mut watched, Some(&now)).is_ok_and(|n| n > 0) && watched[0].revents().intersects(gone)
+    if poll(&mut watched, Some(&now)).is_ok_and(|n| n > 0) && watched[0].revents().intersects(GONE)
     {
         Failure::new("08006", "the client has closed the connection; the run stops").raise();
     }

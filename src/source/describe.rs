@@ -44,6 +44,8 @@ pub struct Table {
     pub version: i32,
     /// The source's clock, asked before anything else.
     pub clock: Clock,
+    /// The encoding of the source's database, as PostgreSQL names it.
+    pub encoding: String,
     oid: u32,
     nodes: Vec<Node>,
 }
@@ -116,6 +118,7 @@ impl Table {
             sql_name: get(row, "name")?,
             version: get(row, "version")?,
             clock,
+            encoding: get(row, "encoding")?,
             oid,
             nodes,
         })

@@ -43,4 +43,7 @@ mod stored_values;
 mod target_shapes;
 mod targets;
 mod tls;
+mod verify;
+mod verify_statements;
+mod verify_stopping;
 mod xapi_shapes;
