@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::lab::{Lab, Pair, Pull, Rows, Running, Server, await_that};
+use postgres::Client;
+
+use crate::lab::{Lab, Notices, Pair, Pull, Rows, Running, Server, await_that};
 
 /// The partition for our days.
 const FROM: &str = "2026-01-01";
@@ -197,6 +199,44 @@ fn an_idle_primary_holds_the_period_back_where_the_receiver_cannot_be_seen() {
     assert_eq!(pull_fresh(&lab), 1);
 }
 
+/// The newest slice of a verification, as text, from the session of a cursor that has read the rest.
+fn last_slice(stage: &mut Client) -> String {
+    let rows = stage.query("fetch all from slices", &[]).expect("the slices");
+    rows.last().expect("a slice").get(0)
+}
+
+/// A session with a cursor over the slices of this year, none of them compared yet.
+fn verification(lab: &Lab) -> (Client, Notices) {
+    let (mut stage, notices) = lab.stage_with_notices();
+    let declare = format!(
+        "begin;
+         declare slices cursor for
+             select lrs_extract.verify('{FROM}', now() + interval '2 hours', level => 'hash')::text"
+    );
+    stage.batch_execute(&declare).expect("a cursor");
+    (stage, notices)
+}
+
+fn verified(lab: &Lab) -> String {
+    last_slice(&mut verification(lab).0)
+}
+
+#[test]
+fn a_verification_compares_only_what_is_replayed() {
+    let (lab, standby) = lab_on_a_standby("");
+    insert_fresh(&lab, 30);
+    standby.await_replay_of(&lab.pair.source);
+    pause(&standby);
+    insert_fresh(&lab, 20);
+    lab.read_from(&lab.pair.source);
+    assert_eq!(pull_fresh(&lab), 50);
+    lab.read_from(&standby);
+    assert!(verified(&lab).ends_with(",30,30,0,t)"), "{}", verified(&lab));
+    resume(&standby);
+    standby.await_replay_of(&lab.pair.source);
+    assert!(verified(&lab).ends_with(",50,50,0,t)"), "{}", verified(&lab));
+}
+
 /// The notice of a pull that says so.
 fn notice_of_clipping(lab: &Lab) -> String {
     let (mut stage, notices) = lab.stage_with_notices();
@@ -303,25 +343,50 @@ fn a_run_goes_on_when_its_standby_restarts() {
     lab.assert_all_rows();
 }
 
-#[test]
-fn a_standby_that_comes_back_with_less_than_it_showed_is_waited_for() {
+/// A lab with a standby that shows 2,000 fresh rows, and would open with half of them after a crash.
+fn lab_on_a_forgetful_standby() -> (Lab, Server) {
     let lab = lab_before_its_standby();
     insert_fresh(&lab, 1_000);
     // What it had not written down, a standby replays once more after a crash, and opens before.
     let standby = standby_of(&lab, "checkpoint_timeout = '1h'\nbgwriter_lru_maxpages = 0");
     insert_fresh(&lab, 1_000);
     standby.await_replay_of(&lab.pair.source);
-    lab.slow_target(50);
-    let (session, notices) = lab.stage_with_notices();
-    let running = Running::by(session, &hours_around_now().batch(100).jobs(1));
-    lab.await_another_batch();
-    standby.set("recovery_min_apply_delay = '5s'");
+    (lab, standby)
+}
+
+/// Crashes the standby, which then holds back what was committed less than `delay` ago.
+fn send_back_in_time(lab: &Lab, standby: &Server, delay: &str) {
+    standby.set(&format!("recovery_min_apply_delay = '{delay}'"));
     standby.restart_immediately();
     let shown = "select count(*) from acid.lrs_statement_later";
     let shown = standby.connect(&lab.db).query_one(shown, &[]).unwrap().get::<_, i64>(0);
     assert_eq!(shown, 1_000, "the standby has gone back in time");
+}
+
+#[test]
+fn a_standby_that_comes_back_with_less_than_it_showed_is_waited_for() {
+    let (lab, standby) = lab_on_a_forgetful_standby();
+    lab.slow_target(50);
+    let (session, notices) = lab.stage_with_notices();
+    let running = Running::by(session, &hours_around_now().batch(100).jobs(1));
+    lab.await_another_batch();
+    send_back_in_time(&lab, &standby, "5s");
     assert_eq!(running.pulled().rows, 2_000);
     assert_fresh_rows_are_equal(&lab);
+    let said = notices.all();
+    assert!(said.iter().any(|n| n.contains("this run needs")), "the wait among {said:#?}");
+}
+
+#[test]
+fn a_verification_waits_for_a_standby_that_comes_back_with_less_than_it_showed() {
+    let (lab, standby) = lab_on_a_forgetful_standby();
+    lab.on_stage("update lrs_extract.pipeline set retry_delay = '100 ms'");
+    assert_eq!(pull_fresh(&lab), 2_000);
+    let (mut stage, notices) = verification(&lab);
+    let first = stage.query("fetch 1 from slices", &[]).expect("a slice");
+    assert!(first[0].get::<_, String>(0).ends_with(",0,0,0,t)"), "of January");
+    send_back_in_time(&lab, &standby, "8s");
+    assert!(last_slice(&mut stage).ends_with(",2000,2000,0,t)"));
     let said = notices.all();
     assert!(said.iter().any(|n| n.contains("this run needs")), "the wait among {said:#?}");
 }
