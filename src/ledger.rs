@@ -16,7 +16,7 @@ pub use book::{
     BatchEntry, claim_slice, close_slice, note_commit_times, record_batch, record_rejects,
 };
 pub use coverage::{covered, forget};
-pub use pipeline::Pipeline;
+pub use pipeline::{Care, Pipeline, Standing};
 pub use reject::rejected;
 pub use run::{NewRun, close_run, lock_as_worker, open_run, running_run};
 

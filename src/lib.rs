@@ -14,7 +14,7 @@
 //! | [`load`] | finished values into the target, through SPI | yes |
 //! | [`ledger`] | runs, slices, batches, rejects; what is covered | yes |
 //! | [`slice`] | the arithmetic of keys, intervals and slices | no |
-//! | [`transaction`], [`settings`], [`error`], [`pg_compat`] | what they share | yes |
+//! | [`transaction`], [`latest`], [`settings`], [`error`], [`pg_compat`] | what they share | yes |
 //!
 //! `unsafe` is allowed only in the modules that face the server, each block with its reason.
 
@@ -27,6 +27,7 @@ pub mod transform;
 
 mod api;
 mod error;
+mod latest;
 mod ledger;
 mod load;
 mod pg_compat;

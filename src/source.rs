@@ -15,6 +15,7 @@ mod keyset;
 mod options;
 mod partition;
 mod sql;
+mod throttle;
 mod tls;
 mod walk;
 
@@ -30,4 +31,5 @@ pub use options::{
     ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
 };
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
+pub use throttle::Throttle;
 pub use walk::{Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};

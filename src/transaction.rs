@@ -1,12 +1,11 @@
-//! Transactions and subtransactions, what they see, and errors of the server as values.
+//! Transactions and subtransactions, and errors of the server as values.
 //!
 //! Faces the server: main thread only.
 
 #![allow(unsafe_code)]
 
 use crate::error::Failure;
-use pgrx::{FromDatum, PgTryBuilder, pg_sys};
-use std::ffi::CString;
+use pgrx::{PgTryBuilder, pg_sys};
 use std::panic::AssertUnwindSafe;
 
 /// Runs `f`; an error of the server, or a panic, comes back as a value. The transaction is then in
@@ -151,75 +150,4 @@ fn report_statistics() {
         unsafe { pg_sys::pgstat_report_stat(false) };
         Ok(())
     });
-}
-
-/// A row of a [`select_now`].
-pub struct Row {
-    tuple: pg_sys::HeapTuple,
-    descriptor: pg_sys::TupleDesc,
-}
-
-impl Row {
-    /// Column `n`, from 1.
-    ///
-    /// # Safety
-    /// The column must be of the type `T`.
-    pub unsafe fn get<T: FromDatum>(&self, n: i32) -> Option<T> {
-        let mut null = false;
-        // SAFETY: the tuple is there as long as the row, which `select_now` lends out only; the
-        // type is as the caller promises.
-        unsafe {
-            let datum = pg_sys::SPI_getbinval(self.tuple, self.descriptor, n, &mut null);
-            T::from_datum(datum, null)
-        }
-    }
-}
-
-/// Runs a query that changes nothing and gives each row to `read`. It sees what is committed now,
-/// and what this transaction did before, whatever snapshot the transaction has.
-///
-/// By SPI itself: only what it runs as read-only uses the snapshot that is pushed here, and pgrx's
-/// client does that only until the transaction has written anything.
-///
-/// # Errors
-/// [`Failure`] when SPI refuses; what the server throws passes through.
-///
-/// # Safety
-/// Each value must be of its type, and live as long as the call.
-pub unsafe fn select_now<T>(
-    sql: &str,
-    arguments: &[(pg_sys::Oid, pg_sys::Datum)],
-    mut read: impl FnMut(&Row) -> T,
-) -> Result<Vec<T>, Failure> {
-    let sql = CString::new(sql).map_err(|_| Failure::internal("a query holds a zero byte"))?;
-    let (mut types, mut values): (Vec<_>, Vec<_>) = arguments.iter().copied().unzip();
-    // SAFETY: the snapshot is popped below, an error aborts the (sub)transaction, which pops it;
-    // the arguments outlive the call; the tuples are read before SPI_finish frees them.
-    unsafe {
-        pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-        pg_sys::SPI_connect();
-        let code = pg_sys::SPI_execute_with_args(
-            sql.as_ptr(),
-            types.len() as i32,
-            types.as_mut_ptr(),
-            values.as_mut_ptr(),
-            std::ptr::null(),
-            true,
-            0,
-        );
-        let mut rows = Vec::new();
-        if code == pg_sys::SPI_OK_SELECT as i32 {
-            let table = pg_sys::SPI_tuptable;
-            for n in 0..pg_sys::SPI_processed as usize {
-                let row = Row { tuple: *(*table).vals.add(n), descriptor: (*table).tupdesc };
-                rows.push(read(&row));
-            }
-        }
-        pg_sys::SPI_finish();
-        pg_sys::PopActiveSnapshot();
-        if code != pg_sys::SPI_OK_SELECT as i32 {
-            return Err(Failure::internal(format!("SPI code {code}")));
-        }
-        Ok(rows)
-    }
 }

@@ -1,4 +1,4 @@
--- $1: the pipeline's name
+-- $1: the pipeline's name. Asked again and again while a run goes on.
 select p.server,
        p.source_table,
        p.timestamp_column,
@@ -17,6 +17,10 @@ select p.server,
        p.retries,
        (extract(epoch from p.retry_delay) * 1000000)::bigint as retry_delay_micros,
        p.max_bytes_per_second,
-       p.pause_while
+       p.pause_while,
+       -- What a run takes as given from its start to its end: all but what is named here, which
+       -- bears on the next plan only, or may change at any time.
+       (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while}'::text[])::text as meaning,
+       p.xmin::text::bigint as written_by
   from lrs_extract.pipeline p
  where p.name = $1

@@ -34,10 +34,10 @@ comment on column lrs_extract.pipeline.mapping is 'Target column -> {"path": [â€
 comment on column lrs_extract.pipeline.slice_width is 'How much time a slice spans; slices are what workers share';
 comment on column lrs_extract.pipeline.on_bad_value is 'What becomes of a row whose value does not fit: reject, null (the column), abort (the run)';
 comment on column lrs_extract.pipeline.settle is 'Nothing younger than the source''s clock less this is pulled';
-comment on column lrs_extract.pipeline.retries is 'How often in a row a page is tried again after a transient failure';
-comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute';
-comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none';
-comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read';
+comment on column lrs_extract.pipeline.retries is 'How often in a row a page is tried again after a transient failure; may be changed while a run goes on';
+comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute; may be changed while a run goes on';
+comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none; may be changed while a run goes on';
+comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; may be changed while a run goes on';
 
 create sequence lrs_extract.run_id_seq;
 comment on sequence lrs_extract.run_id_seq is 'Numbers the runs';

@@ -302,10 +302,8 @@ fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
         target: survey.target,
         recipe: survey.recipe,
         slices,
-        retries: pipeline.retries,
-        retry_delay: pipeline.retry_delay,
-        max_bytes_per_second: pipeline.max_bytes_per_second,
-        pause_while: pipeline.pause_while,
+        care: pipeline.care,
+        meaning: pipeline.meaning,
         worker_memory: settings::worker_memory(),
         transform_threads: settings::transform_threads(
             usize::try_from(arguments.jobs).unwrap_or(1),

@@ -102,7 +102,7 @@ pub fn survey(
         covered,
         page,
     };
-    let pacing = Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
+    let pacing = Pacing::new(pipeline.care.retries, pipeline.care.retry_delay, 1);
     let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
     answer.reach.tell();
     // Whoever reads the slices must find all that was to be seen when they were planned.

@@ -7,10 +7,10 @@ use super::survey::{check_encoding, current_role};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline, to_server};
 use crate::load::{self, Target};
+use crate::run::client_watch::ClientWatch;
 use crate::run::count::SourceCount;
 use crate::run::errand::Conversation;
 use crate::run::pacing::Pacing;
-use crate::run::watch::ClientWatch;
 use crate::slice::{PlannedSlice, Width, lay_out};
 use crate::source::{
     COUNT_INSTEAD, NO_HASH, Session, SourceError, StatementHash, Table, TableNames, Tally,

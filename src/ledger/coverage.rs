@@ -2,8 +2,8 @@
 
 use super::{as_owner, from_server, to_server};
 use crate::error::Failure;
+use crate::latest::{Query, Row};
 use crate::slice::{Edge, Interval, subtract};
-use crate::transaction::{Row, select_now};
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -20,30 +20,40 @@ pub fn covered(
     from: TimestampWithTimeZone,
     to: TimestampWithTimeZone,
 ) -> Result<Vec<Interval>, Failure> {
-    let arguments = [
-        (pg_sys::TEXTOID, pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0))),
-        (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(from.into_inner())),
-        (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(to.into_inner())),
+    let mut values = [
+        pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0)),
+        pg_sys::Datum::from(from.into_inner()),
+        pg_sys::Datum::from(to.into_inner()),
     ];
-    // SAFETY: the values are of these types; the text lives in the caller's memory context.
-    let intervals = as_owner(|| unsafe {
-        select_now(include_str!("../../sql/ledger/coverage.sql"), &arguments, read)
-    })?;
+    // SAFETY: the values are of the query's types, and the columns are read as it selects them.
+    let intervals = as_owner(|| unsafe { COVERAGE.rows(&mut values, |row| read(row)) })?;
     Ok(intervals.into_iter().flatten().collect())
 }
 
-/// The intervals of one row of `coverage.sql`.
+/// What one slice covers.
+///
+/// # Safety
+/// The row must be one of [`COVERAGE`].
 #[allow(unsafe_code)]
-fn read(row: &Row) -> Vec<Interval> {
-    // SAFETY: the types of the query's columns.
+unsafe fn read(row: &Row) -> Vec<Interval> {
+    // SAFETY: the columns of the query, in its types.
     let (start, end, forgotten) = unsafe {
-        (edge(row.get(1), row.get(2)), edge(row.get(3), row.get(4)), ranges(row.get(5), row.get(6)))
+        (
+            edge(row.get(c"from"), row.get(c"from_actor_id")),
+            edge(row.get(c"watermark"), row.get(c"watermark_actor_id")),
+            ranges(row.get(c"forgotten_from"), row.get(c"forgotten_to")),
+        )
     };
     match (start, end) {
         (Some(start), Some(end)) => subtract(Interval::new(start, end), &forgotten),
         _ => Vec::new(),
     }
 }
+
+static COVERAGE: Query = Query::new(
+    include_str!("../../sql/ledger/coverage.sql"),
+    &[pg_sys::TEXTOID, pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPTZOID],
+);
 
 fn edge(timestamp: Option<TimestampWithTimeZone>, actor: Option<i64>) -> Option<Edge> {
     let timestamp = timestamp.and_then(from_server)?;

@@ -2,9 +2,12 @@
 
 use super::as_owner;
 use crate::error::Failure;
+use crate::latest::{Query, Row};
 use crate::slice::Width;
 use crate::transform::{Mapping, OnBadValue};
 use pgrx::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::ffi::CStr;
 use std::time::Duration;
 
 /// What is pulled from where to where, and how.
@@ -21,10 +24,28 @@ pub struct Pipeline {
     pub slice_width: Width,
     pub on_bad_value: OnBadValue,
     pub settle: Duration,
+    pub care: Care,
+    /// As [`Standing::meaning`]; `None` where nobody else can change the row: this very
+    /// transaction wrote it, and a worker cannot see it.
+    pub meaning: Option<String>,
+}
+
+/// How the source is to be treated; may change at any time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
     pub retries: u32,
     pub retry_delay: Duration,
+    /// For all workers together.
     pub max_bytes_per_second: Option<u64>,
     pub pause_while: Option<String>,
+}
+
+/// How a pipeline stands while a run goes on.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub care: Care,
+    /// All that a run takes as given, as a JSON object of columns; the same text, the same meaning.
+    pub meaning: String,
 }
 
 impl Pipeline {
@@ -33,12 +54,22 @@ impl Pipeline {
     /// # Errors
     /// 42704 when there is none, naming those that are; 22023 when its mapping cannot be read.
     pub fn read(name: &str) -> Result<Pipeline, Failure> {
-        as_owner(|| read(name))?.ok_or_else(|| {
+        find(name, |row| pipeline(name, row))?.unwrap_or_else(|| {
             let names = as_owner(names).unwrap_or_default();
-            Failure::new("42704", format!("pipeline \"{name}\" does not exist"))
+            Err(Failure::new("42704", format!("pipeline \"{name}\" does not exist"))
                 .with_detail(format!("Pipelines of this database: {names}."))
-                .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);")
-        })?
+                .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);"))
+        })
+    }
+}
+
+impl Standing {
+    /// How the pipeline of that name stands now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be read.
+    pub fn read(name: &str) -> Result<Option<Standing>, Failure> {
+        find(name, standing)
     }
 }
 
@@ -47,47 +78,84 @@ fn names() -> Result<String, pgrx::spi::Error> {
     Ok(Spi::get_one::<String>(sql)?.unwrap_or_else(|| "none".to_owned()))
 }
 
-fn read(name: &str) -> Result<Option<Result<Pipeline, Failure>>, pgrx::spi::Error> {
-    Spi::connect(|client| {
-        let sql = include_str!("../../sql/ledger/pipeline.sql");
-        let Some(row) = client.select(sql, Some(1), &[name.into()])?.next() else {
-            return Ok(None);
-        };
-        let text = |column: &str| -> Result<String, pgrx::spi::Error> {
-            Ok(row.get_by_name::<String, _>(column)?.unwrap_or_default())
-        };
-        let int = |column: &str| -> Result<i32, pgrx::spi::Error> {
-            Ok(row.get_by_name::<i32, _>(column)?.unwrap_or_default())
-        };
-        let micros = |column: &str| -> Result<i64, pgrx::spi::Error> {
-            Ok(row.get_by_name::<i64, _>(column)?.unwrap_or_default())
-        };
-        let duration = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-        let mapping = match Mapping::parse(&text("mapping")?) {
-            Ok(mapping) => mapping,
-            Err(error) => return Ok(Some(Err(Failure::from(error)))),
-        };
-        let rate = row.get_by_name::<i64, _>("max_bytes_per_second")?;
-        Ok(Some(Ok(Pipeline {
-            name: name.to_owned(),
-            server: text("server")?,
-            source_table: text("source_table")?,
-            timestamp_column: text("timestamp_column")?,
-            actor_column: text("actor_column")?,
-            statement_column: text("statement_column")?,
-            target_table: text("target_table")?,
-            mapping,
-            slice_width: Width {
-                months: u32::try_from(int("width_months")?).unwrap_or(0),
-                days: u64::try_from(int("width_days")?).unwrap_or(0),
-                micros: micros("width_micros")?,
-            },
-            on_bad_value: OnBadValue::parse(&text("on_bad_value")?).unwrap_or(OnBadValue::Reject),
-            settle: duration(micros("settle_micros")?),
-            retries: u32::try_from(int("retries")?).unwrap_or(0),
-            retry_delay: duration(micros("retry_delay_micros")?),
-            max_bytes_per_second: rate.and_then(|r| u64::try_from(r).ok()),
-            pause_while: row.get_by_name::<String, _>("pause_while")?,
-        })))
+/// A row of `sql/ledger/pipeline.sql`.
+struct Found<'a>(&'a Row);
+
+/// Reads what is committed now: a run is held against that, not against an old snapshot.
+fn find<T>(name: &str, mut read: impl FnMut(&Found<'_>) -> T) -> Result<Option<T>, Failure> {
+    static PIPELINE: Query =
+        Query::new(include_str!("../../sql/ledger/pipeline.sql"), &[pg_sys::TEXTOID]);
+    let mut values = [name.into_datum().unwrap_or(pg_sys::Datum::from(0))];
+    // SAFETY: one text; the columns are read by Found.
+    let rows = as_owner(|| unsafe { PIPELINE.rows(&mut values, |row| read(&Found(row))) })?;
+    Ok(rows.into_iter().next())
+}
+
+impl Found<'_> {
+    fn text(&self, column: &CStr) -> Option<String> {
+        // SAFETY: asked for the columns that are text.
+        unsafe { self.0.get(column) }
+    }
+
+    fn int(&self, column: &CStr) -> i32 {
+        // SAFETY: asked for the columns that are int.
+        unsafe { self.0.get(column) }.unwrap_or_default()
+    }
+
+    fn bigint(&self, column: &CStr) -> Option<i64> {
+        // SAFETY: asked for the columns that are bigint.
+        unsafe { self.0.get(column) }
+    }
+
+    fn duration(&self, micros: &CStr) -> Duration {
+        let micros = self.bigint(micros).unwrap_or_default();
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    /// Whether the transaction that asks wrote the row.
+    fn is_own(&self) -> bool {
+        let writer = self.bigint(c"written_by").and_then(|xid| u32::try_from(xid).ok());
+        writer.is_some_and(|xid| {
+            // SAFETY: looks the number up among those of the running transaction.
+            unsafe { pg_sys::TransactionIdIsCurrentTransactionId(pg_sys::TransactionId::from(xid)) }
+        })
+    }
+}
+
+fn standing(row: &Found<'_>) -> Standing {
+    Standing {
+        care: Care {
+            retries: u32::try_from(row.int(c"retries")).unwrap_or(0),
+            retry_delay: row.duration(c"retry_delay_micros"),
+            max_bytes_per_second: row
+                .bigint(c"max_bytes_per_second")
+                .and_then(|rate| u64::try_from(rate).ok()),
+            pause_while: row.text(c"pause_while"),
+        },
+        meaning: row.text(c"meaning").unwrap_or_default(),
+    }
+}
+
+fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
+    let text = |column| row.text(column).unwrap_or_default();
+    let Standing { care, meaning } = standing(row);
+    Ok(Pipeline {
+        name: name.to_owned(),
+        server: text(c"server"),
+        source_table: text(c"source_table"),
+        timestamp_column: text(c"timestamp_column"),
+        actor_column: text(c"actor_column"),
+        statement_column: text(c"statement_column"),
+        target_table: text(c"target_table"),
+        mapping: Mapping::parse(&text(c"mapping"))?,
+        slice_width: Width {
+            months: u32::try_from(row.int(c"width_months")).unwrap_or(0),
+            days: u64::try_from(row.int(c"width_days")).unwrap_or(0),
+            micros: row.bigint(c"width_micros").unwrap_or_default(),
+        },
+        on_bad_value: OnBadValue::parse(&text(c"on_bad_value")).unwrap_or(OnBadValue::Reject),
+        settle: row.duration(c"settle_micros"),
+        care,
+        meaning: (!row.is_own()).then_some(meaning),
     })
 }

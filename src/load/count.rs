@@ -4,8 +4,8 @@
 
 use super::target::Target;
 use crate::error::Failure;
+use crate::latest::select_now;
 use crate::source::Tally;
-use crate::transaction::select_now;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -45,7 +45,7 @@ pub unsafe fn select_tally(
     // SAFETY: the arguments are the caller's word, the columns the query's.
     let rows = unsafe {
         select_now(sql, arguments, |row| {
-            Tally::from_columns(row.get::<i64>(1)?, &row.get::<String>(2)?)
+            Tally::from_columns(row.get::<i64>(c"count")?, &row.get::<String>(c"hash")?)
         })?
     };
     rows.into_iter().next().flatten().ok_or_else(|| Failure::internal("a count gave no number"))

@@ -15,13 +15,30 @@ pub struct Pacing {
     first_delay: Duration,
     batch: u64,
     page: u64,
+    /// Retries since the last batch, the one that is waited for included.
     attempt: u32,
+    /// The trouble is met with a smaller page: that is no retry, and its wait does not grow.
+    shrunk: bool,
     quiet_batches: u32,
 }
 
 impl Pacing {
     pub fn new(retries: u32, first_delay: Duration, batch: u64) -> Self {
-        Pacing { retries, first_delay, batch, page: batch, attempt: 0, quiet_batches: 0 }
+        Pacing {
+            retries,
+            first_delay,
+            batch,
+            page: batch,
+            attempt: 0,
+            shrunk: false,
+            quiet_batches: 0,
+        }
+    }
+
+    /// Takes over other settings, for the wait under way too: see [`Pacing::delay`].
+    pub fn set_patience(&mut self, retries: u32, first_delay: Duration) {
+        self.retries = retries;
+        self.first_delay = first_delay;
     }
 
     /// Rows to ask for at a time.
@@ -47,7 +64,8 @@ impl Pacing {
             // As long as the page can shrink, shrinking it is progress.
             Trouble::StatementTimeout if self.page > 1 => {
                 self.page = (self.page / 4).max(1);
-                Some(self.first_delay)
+                self.shrunk = true;
+                self.delay()
             }
             Trouble::StatementTimeout | Trouble::Transient => self.next_delay(),
         }
@@ -58,11 +76,23 @@ impl Pacing {
         if self.attempt >= self.retries {
             return None;
         }
-        let delay = self.first_delay.saturating_mul(2u32.saturating_pow(self.attempt));
         self.attempt += 1;
-        Some(delay.min(LONGEST_DELAY))
+        self.shrunk = false;
+        self.delay()
     }
 
+    /// How long the wait under way is, from its begin, by the settings of now; `None` when they
+    /// leave no retry.
+    pub fn delay(&self) -> Option<Duration> {
+        if self.shrunk {
+            return Some(self.first_delay);
+        }
+        let doublings = self.attempt.checked_sub(1)?;
+        let delay = self.first_delay.saturating_mul(2u32.saturating_pow(doublings));
+        (self.attempt <= self.retries).then_some(delay.min(LONGEST_DELAY))
+    }
+
+    /// How many retries there were since the last batch.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -83,6 +113,17 @@ mod tests {
             .map(|d| d.as_secs())
             .collect();
         assert_eq!(delays, [1, 2, 4, 8, 16, 32, 60, 60]);
+    }
+
+    #[test]
+    fn the_wait_under_way_goes_by_the_settings_of_now() {
+        let mut pacing = Pacing::new(8, Duration::from_secs(30), 100);
+        assert!(pacing.next_delay().is_some());
+        assert_eq!(pacing.next_delay(), Some(Duration::from_secs(60)));
+        pacing.set_patience(8, Duration::from_secs(2));
+        assert_eq!(pacing.delay(), Some(Duration::from_secs(4)));
+        pacing.set_patience(1, Duration::from_secs(2));
+        assert_eq!(pacing.delay(), None);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Everything a worker needs to know, in one value that travels through shared memory.
 
+use crate::ledger::Care;
 use crate::load::Target;
 use crate::slice::Interval;
 use crate::source::{ConnectSpec, WalkTable};
 use crate::transform::Recipe;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// Where the boundaries of the commits are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +73,10 @@ pub struct Request {
     pub target: Target,
     pub recipe: Recipe,
     pub slices: Vec<SliceRequest>,
-    pub retries: u32,
-    pub retry_delay: Duration,
-    pub max_bytes_per_second: Option<u64>,
-    pub pause_while: Option<String>,
+    /// How the source was to be treated when the run began.
+    pub care: Care,
+    /// What of the pipeline must not change until the run ends; see [`crate::ledger::Pipeline`].
+    pub meaning: Option<String>,
     pub worker_memory: usize,
     pub transform_threads: usize,
 }
@@ -85,6 +85,12 @@ impl Request {
     /// The slice of that number.
     pub fn slice(&self, slice_no: i32) -> Option<&SliceRequest> {
         self.slices.iter().find(|s| s.slice_no == slice_no)
+    }
+
+    /// A worker's share of the bytes per second.
+    pub fn rate(&self, care: &Care) -> Option<u64> {
+        let jobs = u64::try_from(self.jobs).unwrap_or(1).max(1);
+        care.max_bytes_per_second.map(|rate| (rate / jobs).max(1))
     }
 
     /// How a worker's session on the source is named.

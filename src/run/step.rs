@@ -1,7 +1,9 @@
 //! A slice pulled: stream to loader to ledger, batch after batch.
 
 use super::pacing::Pacing;
+use super::pipeline_watch::Watch;
 use super::place::{LOOK_AROUND, Phase, Place};
+use super::recover::Broken;
 use super::report::{BatchReport, millis};
 use super::request::{CommitMode, Request, SliceRequest};
 use super::stream::{Event, Stream, Waited};
@@ -9,7 +11,7 @@ use crate::error::Failure;
 use crate::ledger::{self, BatchEntry};
 use crate::load::Loader;
 use crate::slice::{Edge, Interval, Key};
-use crate::source::{Parking, SourceError, WalkRequest};
+use crate::source::{Parking, Throttle, WalkRequest};
 use crate::transaction::{Unit, catching};
 use crate::transform::Recipe;
 use std::sync::Arc;
@@ -19,32 +21,15 @@ use std::time::{Duration, Instant};
 /// usual batch stays below the 64 subtransactions that a snapshot keeps in sight.
 const FLUSH_BYTES: usize = 2 << 20;
 
-/// Why a walk ended before its end.
-#[derive(Debug)]
-pub enum Broken {
-    Source(SourceError),
-    Stage(Failure),
-}
-
-impl From<SourceError> for Broken {
-    fn from(error: SourceError) -> Self {
-        Broken::Source(error)
-    }
-}
-
-impl From<Failure> for Broken {
-    fn from(failure: Failure) -> Self {
-        Broken::Stage(failure)
-    }
-}
-
 /// Pulls slices, one after the other.
 pub struct Puller<P: Place> {
     pub place: P,
-    request: Arc<Request>,
+    pub(super) request: Arc<Request>,
     recipe: Arc<Recipe>,
     loader: Option<Loader>,
-    pacing: Pacing,
+    pub(super) pacing: Pacing,
+    pub(super) watch: Watch,
+    pub(super) throttle: Arc<Throttle>,
     /// The session of the slice before.
     parking: Parking,
     /// A batch number that a failed attempt left unused.
@@ -55,9 +40,9 @@ pub struct Puller<P: Place> {
 
 /// A walk over what is left of one slice.
 pub struct Walk {
-    slice: SliceRequest,
+    pub(super) slice: SliceRequest,
     /// Everything before it is committed (or, in the caller's transaction, loaded).
-    watermark: Edge,
+    pub(super) watermark: Edge,
     stream: Option<Stream>,
     unit: Option<Unit>,
     tally: Tally,
@@ -110,15 +95,22 @@ impl Walk {
     pub fn is_done(&self) -> bool {
         self.done
     }
+
+    pub(super) fn has_unit(&self) -> bool {
+        self.unit.is_some()
+    }
 }
 
 impl<P: Place> Puller<P> {
     pub fn new(place: P, request: Arc<Request>) -> Self {
         let batch = u64::try_from(request.batch).unwrap_or(1);
+        let care = &request.care;
         Puller {
             place,
             recipe: Arc::new(request.recipe.clone()),
-            pacing: Pacing::new(request.retries, request.retry_delay, batch),
+            pacing: Pacing::new(care.retries, care.retry_delay, batch),
+            watch: Watch::new(&request),
+            throttle: Throttle::new(request.rate(care), care.pause_while.as_deref()),
             request,
             parking: Parking::default(),
             loader: None,
@@ -151,52 +143,8 @@ impl<P: Place> Puller<P> {
         }
     }
 
-    /// Waits before the next attempt.
-    ///
-    /// # Errors
-    /// The failure itself when there is to be none.
-    fn recover(&mut self, walk: &Walk, broken: Broken) -> Result<(), Failure> {
-        let (delay, failure) = match broken {
-            Broken::Source(error) => (self.pacing.after(&error), Failure::from(error)),
-            Broken::Stage(failure)
-                if failure.is_transient() && self.request.commit != CommitMode::Caller =>
-            {
-                (self.pacing.next_delay(), failure)
-            }
-            Broken::Stage(failure) => (None, failure),
-        };
-        self.place.look_around()?;
-        let Some(delay) = delay else {
-            let attempts = match self.pacing.attempt() {
-                0 => String::new(),
-                n => format!(" after {n} retries"),
-            };
-            let place = format!(
-                "While pulling {} from {}{attempts}; everything before is committed and stays.",
-                walk.slice.partition,
-                walk.watermark.timestamp(),
-            );
-            let detail = failure.detail.clone().map_or(place.clone(), |d| format!("{d} {place}"));
-            return Err(failure.with_detail(detail));
-        };
-        self.place.note(&format!(
-            "{}; trying again in {} ms with pages of {} rows",
-            failure.message,
-            delay.as_millis(),
-            self.pacing.page()
-        ));
-        self.place.announce(&walk.slice, Phase::Retry);
-        let end = Instant::now() + delay;
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            super::wait::wait(None, left.min(LOOK_AROUND));
-            self.place.look_around()?;
-        }
-        Ok(())
-    }
-
     fn start(&self, walk: &Walk) -> Result<Stream, Failure> {
         let request = &self.request;
-        let jobs = u64::try_from(request.jobs).unwrap_or(1).max(1);
         let reading = WalkRequest {
             connect: request.connect.clone(),
             application_name: request.application_name(self.place.worker()),
@@ -204,8 +152,7 @@ impl<P: Place> Puller<P> {
             interval: Interval::new(walk.watermark, walk.slice.interval.to),
             batch: u64::try_from(request.batch).unwrap_or(1),
             page: self.pacing.page(),
-            pause_while: request.pause_while.clone(),
-            max_bytes_per_second: request.max_bytes_per_second.map(|rate| (rate / jobs).max(1)),
+            throttle: self.throttle.clone(),
         };
         // What came over the wire is in memory up to three times: as it came, as values made of
         // it, and in the batch.
@@ -225,6 +172,7 @@ impl<P: Place> Puller<P> {
         };
         loop {
             self.place.look_around()?;
+            self.heed_now_and_then(walk)?;
             match stream.poll()? {
                 Some(Event::Rows(rows)) => {
                     self.open_unit(walk)?;
@@ -317,6 +265,7 @@ impl<P: Place> Puller<P> {
             ..BatchReport::default()
         };
         report.set_last(last);
+        self.heed()?;
         self.note_commit_times()?;
         if last.is_some() {
             report.batch_no = self.number();

@@ -7,6 +7,7 @@ use super::describe::WalkTable;
 use super::error::SourceError;
 use super::keyset::{Cursor, PageSummary};
 use super::options::ConnectSpec;
+use super::throttle::{Pace, Throttle};
 use crate::slice::{Edge, Interval, Key};
 use std::io::BufRead;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -24,9 +25,7 @@ pub struct WalkRequest {
     pub batch: u64,
     /// Rows a page, at most `batch`: smaller after a statement timeout.
     pub page: u64,
-    /// A query for one boolean; while it is true no page is asked for.
-    pub pause_while: Option<String>,
-    pub max_bytes_per_second: Option<u64>,
+    pub throttle: Arc<Throttle>,
 }
 
 /// What the reader hands over, in the order of the walk.
@@ -129,7 +128,7 @@ impl Budget {
         }
     }
 
-    fn now(&self, doing: Doing) {
+    pub(super) fn now(&self, doing: Doing) {
         self.doing.store(doing as u8, Ordering::Relaxed);
     }
 
@@ -153,11 +152,14 @@ impl Budget {
         Duration::from_micros(self.held_back.load(Ordering::Relaxed))
     }
 
-    /// Holds the reader back for that time, unless stopped.
-    fn sleep(&self, time: Duration) -> Result<(), SourceError> {
-        let mut now = Instant::now();
-        let end = now + time;
-        while let Some(left) = end.checked_duration_since(now) {
+    /// Holds the reader back for that time, unless stopped; less when it is `over` before.
+    pub(super) fn sleep(&self, time: Duration, over: impl Fn() -> bool) -> Result<(), SourceError> {
+        let begun = Instant::now();
+        let mut now = begun;
+        while let Some(left) = time.checked_sub(now - begun)
+            && !left.is_zero()
+            && !over()
+        {
             self.check_stop()?;
             // Short, so that whoever watches `held_back` is never far behind.
             std::thread::sleep(left.min(Duration::from_millis(20)));
@@ -168,9 +170,6 @@ impl Budget {
         self.check_stop()
     }
 }
-
-/// How long `pause_while` is left alone before it is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Where a worker keeps its session between two slices.
 pub type Parking = Arc<Mutex<Option<Session>>>;
@@ -196,11 +195,11 @@ pub fn walk(
     budget.check_stop()?;
     budget.now(Doing::Reading);
     let mut cursor = Cursor::new(request.interval);
-    let mut pace = Pace { started: Instant::now(), bytes: 0 };
+    let mut pace = Pace::new();
     loop {
         let (mut rows, mut last) = (0, None);
         while rows < request.batch && !cursor.is_done() {
-            wait_while_paused(&mut session, request, budget)?;
+            request.throttle.wait_while_paused(&mut session, budget)?;
             let limit = request.page.min(request.batch - rows);
             let page = cursor.next_page(&request.table, limit, request.batch);
             let mut reader = PageReader { request, budget, pace: &mut pace };
@@ -220,44 +219,6 @@ pub fn walk(
         if !hand_over(Piece::BatchEnd { position, last, done }) {
             return Ok(());
         }
-    }
-}
-
-fn wait_while_paused(
-    session: &mut Session,
-    request: &WalkRequest,
-    budget: &Budget,
-) -> Result<(), SourceError> {
-    let Some(query) = &request.pause_while else { return Ok(()) };
-    while session.ask(query)? {
-        budget.now(Doing::Paused);
-        budget.sleep(PAUSE)?;
-    }
-    budget.now(Doing::Reading);
-    Ok(())
-}
-
-/// How many bytes came since when, for the rate limit.
-struct Pace {
-    started: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    /// Sleeps as long as the rate asks for. A stream that fell behind saves up no more than a
-    /// second, so that no burst follows a pause.
-    fn keep(&mut self, bytes: u64, limit: u64, budget: &Budget) -> Result<(), SourceError> {
-        self.bytes += bytes;
-        let due = Duration::from_secs_f64(self.bytes as f64 / limit.max(1) as f64);
-        let passed = self.started.elapsed();
-        if due > passed {
-            budget.now(Doing::Throttled);
-            budget.sleep(due - passed)?;
-            budget.now(Doing::Reading);
-        } else if passed - due > Duration::from_secs(1) {
-            *self = Pace { started: Instant::now(), bytes: 0 };
-        }
-        Ok(())
     }
 }
 
@@ -313,9 +274,7 @@ impl PageReader<'_> {
         }
         self.budget.check_stop()?;
         let bytes = chunk.bytes.len();
-        if let Some(limit) = self.request.max_bytes_per_second {
-            self.pace.keep(bytes as u64, limit, self.budget)?;
-        }
+        self.pace.keep(bytes as u64, &self.request.throttle, self.budget)?;
         chunk.permit = Some(self.budget.acquire(bytes)?);
         if hand_over(Piece::Rows(chunk)) {
             Ok(())
@@ -343,16 +302,5 @@ mod tests {
         let _held = budget.acquire(10).unwrap();
         budget.stop();
         assert!(budget.acquire(1).is_err());
-    }
-
-    #[test]
-    fn the_rate_is_kept() {
-        let budget = Budget::new(10);
-        let mut pace = Pace { started: Instant::now(), bytes: 0 };
-        let begun = Instant::now();
-        for _ in 0..10 {
-            pace.keep(1_000, 50_000, &budget).unwrap();
-        }
-        assert!(begun.elapsed() >= Duration::from_millis(190));
     }
 }

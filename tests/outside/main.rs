@@ -31,6 +31,7 @@ mod operator;
 mod privileges;
 mod rejects;
 mod resume;
+mod settings_mid_run;
 mod settle;
 mod sharded;
 mod source_shapes;

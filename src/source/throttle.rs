@@ -1,0 +1,184 @@
+//! What holds the reader back on purpose. Whoever watches the walk may change it at any time, also
+//! while the reader is being held back: it takes notice within a blink.
+
+use super::connect::Session;
+use super::error::SourceError;
+use super::walk::{Budget, Doing};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long `pause_while` is left alone before it is asked again.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A stream that fell behind saves up no more than this, so that no burst follows a pause.
+const CREDIT: Duration = Duration::from_secs(1);
+
+/// The limits that a walk keeps now.
+#[derive(Debug, Default)]
+pub struct Throttle {
+    /// Zero: none.
+    bytes_per_second: AtomicU64,
+    /// A query for one boolean; while it is true no page is asked for.
+    pause_while: Mutex<Option<String>>,
+    /// Counts the changes.
+    version: AtomicU64,
+}
+
+impl Throttle {
+    pub fn new(bytes_per_second: Option<u64>, pause_while: Option<&str>) -> Arc<Self> {
+        let throttle = Throttle::default();
+        throttle.set(bytes_per_second, pause_while);
+        Arc::new(throttle)
+    }
+
+    /// Sets both limits, for the page under way too; a rate of zero is the smallest there is.
+    pub fn set(&self, bytes_per_second: Option<u64>, pause_while: Option<&str>) {
+        let rate = bytes_per_second.map_or(0, |rate| rate.max(1));
+        self.bytes_per_second.store(rate, Ordering::Relaxed);
+        *self.pause_while.lock().unwrap_or_else(PoisonError::into_inner) =
+            pause_while.map(str::to_owned);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn bytes_per_second(&self) -> Option<u64> {
+        Some(self.bytes_per_second.load(Ordering::Relaxed)).filter(|rate| *rate > 0)
+    }
+
+    fn pause_while(&self) -> Option<String> {
+        self.pause_while.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Holds the reader back for that time, or until a limit has changed since `version`.
+    fn hold(&self, time: Duration, version: u64, budget: &Budget) -> Result<(), SourceError> {
+        budget.sleep(time, || self.version() != version)
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Comes back when the source does not ask for a pause, or is not to be asked any more.
+    pub(super) fn wait_while_paused(
+        &self,
+        session: &mut Session,
+        budget: &Budget,
+    ) -> Result<(), SourceError> {
+        loop {
+            let version = self.version();
+            let Some(query) = self.pause_while() else { break };
+            if !session.ask(&query)? {
+                break;
+            }
+            budget.now(Doing::Paused);
+            self.hold(PAUSE, version, budget)?;
+        }
+        budget.now(Doing::Reading);
+        Ok(())
+    }
+}
+
+/// How many bytes came since when, against the rate that holds since then.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rate: Option<u64>,
+    started: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    pub fn new() -> Self {
+        Pace { rate: None, started: Instant::now(), bytes: 0 }
+    }
+
+    /// Takes in that `bytes` came, and sleeps as long as the throttle's rate asks for.
+    pub fn keep(
+        &mut self,
+        bytes: u64,
+        throttle: &Throttle,
+        budget: &Budget,
+    ) -> Result<(), SourceError> {
+        self.take_over(throttle.bytes_per_second());
+        self.bytes += bytes;
+        loop {
+            let version = throttle.version();
+            self.take_over(throttle.bytes_per_second());
+            let ahead = self.ahead();
+            if ahead.is_zero() {
+                return Ok(());
+            }
+            budget.now(Doing::Throttled);
+            throttle.hold(ahead, version, budget)?;
+            budget.now(Doing::Reading);
+        }
+    }
+
+    /// Goes over to another rate; the bytes that came too soon by the old one are still to be waited
+    /// for, by the new one.
+    fn take_over(&mut self, rate: Option<u64>) {
+        if rate == self.rate {
+            return;
+        }
+        let owed = self.ahead().as_secs_f64() * self.rate.unwrap_or(0) as f64;
+        *self = Pace { rate, bytes: owed as u64, ..Pace::new() };
+    }
+
+    /// How much sooner than by the rate the bytes came.
+    fn ahead(&mut self) -> Duration {
+        let Some(rate) = self.rate else { return Duration::ZERO };
+        let due = Duration::from_secs_f64(self.bytes as f64 / rate as f64);
+        let passed = self.started.elapsed();
+        if passed.saturating_sub(due) > CREDIT {
+            *self = Pace { rate: self.rate, ..Pace::new() };
+            return Duration::ZERO;
+        }
+        due.saturating_sub(passed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds_for(bytes: u64, throttle: &Throttle, pace: &mut Pace) -> f64 {
+        let begun = Instant::now();
+        pace.keep(bytes, throttle, &Budget::new(10)).unwrap();
+        begun.elapsed().as_secs_f64()
+    }
+
+    #[test]
+    fn the_rate_is_kept() {
+        let (throttle, mut pace) = (Throttle::new(Some(50_000), None), Pace::new());
+        let took: f64 = (0..10).map(|_| seconds_for(1_000, &throttle, &mut pace)).sum();
+        assert!((0.19..0.5).contains(&took), "{took} s");
+    }
+
+    #[test]
+    fn without_a_rate_nothing_waits() {
+        let (throttle, mut pace) = (Throttle::new(None, None), Pace::new());
+        assert!(seconds_for(u64::MAX / 2, &throttle, &mut pace) < 0.1);
+    }
+
+    /// How long a reader sleeps that is held back for an hour, when the limit changes to `rate`.
+    fn seconds_until_it_notices(rate: Option<u64>) -> f64 {
+        let (throttle, mut pace) = (Throttle::new(Some(1), None), Pace::new());
+        let other = throttle.clone();
+        let change = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            other.set(rate, None);
+        });
+        let took = seconds_for(3_600, &throttle, &mut pace);
+        change.join().unwrap();
+        took
+    }
+
+    #[test]
+    fn a_limit_that_is_lifted_lets_a_sleeping_reader_go_on() {
+        assert!(seconds_until_it_notices(None) < 0.5);
+    }
+
+    #[test]
+    fn what_is_owed_by_a_crawl_is_paid_by_the_rate_that_follows() {
+        let took = seconds_until_it_notices(Some(7_200));
+        assert!((0.45..1.0).contains(&took), "{took} s");
+    }
+}
