@@ -132,7 +132,7 @@ select t.run_id,
        t.lock / t.whole as lock_share,
        t.throttle / t.whole as throttle_share,
        v.verdict,
-       case v.verdict
+       pg_catalog.concat_ws(' ', case v.verdict
          when 'source' then
            case when t.warning is not null then 'Waiting for the source: ' || t.warning
                 else 'The source is the limit: it delivers '
@@ -152,15 +152,20 @@ select t.run_id,
                 else 'INSERT is the limit: the stage''s storage, or its CPU. More jobs while cores are idle; max_wal_size so large that checkpoints are rare.'
            end
          when 'commit' then
-           case when t.rows < 2000 * t.batches
+           case when g.deferred is not null
+                then 'Commits are the limit, and deferred constraints are checked in each, row by row: ' || g.deferred || '. Drop or disable them for the load, or make them immediate.'
+                when t.rows < 2000 * t.batches
                 then 'The batches are tiny (' || (t.rows / greatest(t.batches, 1))::bigint || ' rows each), so the checkpoints and commits cost most: raise batch to 50000.'
+                when pg_catalog.current_setting('synchronous_standby_names') <> ''
+                then 'Commits are the limit: each waits for a synchronous standby, see pg_stat_replication. Raise batch, mend the standby, or set synchronous_commit = local for the call.'
                 else 'Commits are the limit: the WAL''s storage is slow to flush. Raise batch, put pg_wal on faster storage, or set synchronous_commit = off for the call.'
            end
          when 'lock' then 'The workers wait for locks on the target: see pg_blocking_pids(pid) of the workers in lrs_extract.progress, and end or reschedule what holds them.'
          when 'throttle' then 'Held back on purpose, by pause_while or max_bytes_per_second of pipeline ' || pg_catalog.quote_literal(t.pipeline) || '. Raise or clear them to go faster.'
          else case when t.batches = 0 then 'No batch has been committed yet.'
                    else 'No step stands out; more jobs while cores are idle.' end
-       end as advice
+       end,
+       case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end) as advice
   from (
     select r.run_id,
            r.pipeline,
@@ -168,7 +173,7 @@ select t.run_id,
            -- What no step accounts for is the checkpoint: the ledger's own rows, and the transaction.
            b.stated + b.rest as commit,
            greatest(b.source + b.transform + b.insert + b.stated + b.rest + b.lock + b.throttle, 0.001) as whole,
-           (select pg_catalog.min(s.warning) from lrs_extract.slice s where s.run_id = r.run_id) as warning
+           w.warning
       from lrs_extract.run r
      cross join lateral (
        select pg_catalog.count(*) as batches,
@@ -187,6 +192,15 @@ select t.run_id,
          from lrs_extract.batch b
         where b.run_id = r.run_id
      ) b
+     cross join lateral (
+       -- One stands for all; a missing index before a heap in another order.
+       select (pg_catalog.array_agg(s.warning order by s.warning like 'no index%' desc, s.slice_no))[1]
+              || case when pg_catalog.count(distinct s.partition) > 1
+                      then ' (so also ' || (pg_catalog.count(distinct s.partition) - 1) || ' more partitions: see lrs_extract.slice)'
+                      else '' end as warning
+         from lrs_extract.slice s
+        where s.run_id = r.run_id and s.warning is not null
+     ) w
   ) t
  cross join lateral (
    select case when pg_catalog.max(p.ms) >= 0.4 * t.whole
@@ -199,7 +213,12 @@ select t.run_id,
    select (select pg_catalog.string_agg(g.tgname::text, ', ' order by g.tgname)
              from pg_catalog.pg_trigger g
             where g.tgrelid = o.oid and not g.tgisinternal and g.tgenabled <> 'D'
-              and g.tgtype & 5 = 5) as triggers,
+              and g.tgtype & 5 = 5 and not g.tginitdeferred) as triggers,
+          (select pg_catalog.string_agg(distinct coalesce(c.conname, g.tgname)::text, ', ')
+             from pg_catalog.pg_trigger g
+             left join pg_catalog.pg_constraint c on c.oid = g.tgconstraint
+            where g.tgrelid = o.oid and g.tgenabled <> 'D'
+              and g.tgtype & 5 = 5 and g.tginitdeferred) as deferred,
           (select pg_catalog.string_agg(x.indexrelid::pg_catalog.regclass::text, ', ' order by x.indexrelid)
              from pg_catalog.pg_index x
             where x.indrelid = o.oid) as indexes

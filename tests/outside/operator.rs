@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::lab::{Lab, Pull, Rows, await_that};
+use crate::lab::{Lab, Pair, Pull, Rows, await_that};
 
 fn verdict(lab: &Lab) -> String {
     lab.stage_value("select verdict from lrs_extract.bottleneck order by run_id desc limit 1")
@@ -31,7 +31,9 @@ fn a_rate_limit_is_named() {
     lab.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 1000000");
     Pull::everything().batch(1_000).run(&mut lab.stage());
     assert_eq!(verdict(&lab), "throttle", "{}", shares(&lab));
-    assert!(advice(&lab).contains("max_bytes_per_second"), "{}", advice(&lab));
+    let advice = advice(&lab);
+    assert!(advice.contains("max_bytes_per_second"), "{advice}");
+    assert!(!advice.contains("create index"), "{advice}");
 }
 
 #[test]
@@ -74,6 +76,89 @@ fn a_slow_trigger_is_named() {
     Pull::everything().batch(500).run(&mut lab.stage());
     assert_eq!(verdict(&lab), "insert", "{}", shares(&lab));
     assert!(advice(&lab).contains("dawdle"), "{}", advice(&lab));
+}
+
+#[test]
+fn a_slow_source_is_named() {
+    let lab = Lab::with(&Rows::of(1_000));
+    lab.slow_source("0.003");
+    Pull::everything().batch(200).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "source", "{}", shares(&lab));
+    assert!(advice(&lab).starts_with("The source is the limit"), "{}", advice(&lab));
+}
+
+/// A lab whose source has no index to walk by.
+fn lab_without_index(rows: i64) -> Lab {
+    let lab = Lab::with(&Rows::of(rows));
+    lab.on_source(
+        "do $$ declare i regclass; begin
+           for i in select indexrelid::regclass from pg_index x join pg_class c on c.oid = x.indrelid
+                     where c.relnamespace = 'acid'::regnamespace and c.relkind = 'p' loop
+             execute format('drop index %s', i);
+           end loop; end $$",
+    );
+    lab
+}
+
+/// How the advice names the index that is missing in the first of the partitions.
+const MISSING_INDEX: &str =
+    r#"create index concurrently on acid.lrs_statement_2025_03 ("timestamp", actor_id);"#;
+
+#[test]
+fn a_missing_index_is_named_where_the_source_is_waited_for() {
+    let lab = lab_without_index(500);
+    lab.slow_source("0.002");
+    Pull::everything().batch(100).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "source", "{}", shares(&lab));
+    let advice = advice(&lab);
+    assert!(
+        advice.starts_with("Waiting for the source: ") && advice.contains(MISSING_INDEX),
+        "{advice}"
+    );
+}
+
+#[test]
+fn a_missing_index_is_named_beside_whatever_else_is_the_limit() {
+    let lab = lab_without_index(4_000);
+    lab.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 1000000");
+    Pull::everything().batch(1_000).run(&mut lab.stage());
+    assert_eq!(verdict(&lab), "throttle", "{}", shares(&lab));
+    let advice = advice(&lab);
+    assert!(advice.contains("max_bytes_per_second"), "{advice}");
+    assert!(advice.contains("The plan warned") && advice.contains(MISSING_INDEX), "{advice}");
+}
+
+/// Pulls in batches that are not tiny: one for each of the five months.
+fn pull_by_months(lab: &Lab) {
+    lab.on_stage("update lrs_extract.pipeline set slice_width = '40 days'");
+    Pull::everything().run(&mut lab.stage());
+    lab.assert_all_rows();
+}
+
+#[test]
+fn a_deferred_constraint_that_takes_its_time_at_commit_is_named() {
+    let lab = Lab::with(&Rows::of(2_000));
+    lab.on_stage(
+        "create function pipeline.dawdle() returns trigger language plpgsql as
+           $$ begin perform pg_sleep(0.001); return null; end $$;
+         create constraint trigger dawdle_at_last after insert on pipeline.aidt_raw
+           deferrable initially deferred for each row execute function pipeline.dawdle()",
+    );
+    pull_by_months(&lab);
+    assert_eq!(verdict(&lab), "commit", "{}", shares(&lab));
+    assert!(advice(&lab).contains("dawdle_at_last"), "{}", advice(&lab));
+}
+
+#[test]
+fn a_standby_that_each_commit_waits_for_is_named() {
+    let lab = Lab::on(Pair::own(), &Rows::of(12_000));
+    let standby = lab.pair.stage.standby("recovery_min_apply_delay = '500ms'");
+    lab.on_stage(&format!("alter database {} set synchronous_commit = remote_apply", lab.db));
+    standby.await_replay_of(&lab.pair.stage);
+    lab.pair.stage.set("synchronous_standby_names = '*'");
+    pull_by_months(&lab);
+    assert_eq!(verdict(&lab), "commit", "{}", shares(&lab));
+    assert!(advice(&lab).contains("synchronous standby"), "{}", advice(&lab));
 }
 
 #[test]
