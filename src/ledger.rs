@@ -13,7 +13,8 @@ mod reject;
 mod run;
 
 pub use book::{
-    BatchEntry, claim_slice, close_slice, note_commit_times, record_batch, record_rejects,
+    BatchEntry, claim_slice, close_slice, note_commit_times, note_retry, record_batch,
+    record_rejects,
 };
 pub use coverage::{covered, forget};
 pub use pipeline::{Care, Pipeline, Standing};

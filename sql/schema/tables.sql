@@ -87,6 +87,8 @@ create table lrs_extract.slice (
   rejected           bigint not null default 0,
   bytes              bigint not null default 0,
   worker             int,
+  retries            int not null default 0,
+  last_error         text,
   started_at         timestamptz,
   finished_at        timestamptz,
   forgotten          tstzrange[] not null default '{}',
@@ -100,6 +102,8 @@ comment on column lrs_extract.slice.from_actor_id is 'Null: the slice begins wit
 comment on column lrs_extract.slice.to_actor_id is 'Null: the slice ends before "to"; else with the key ("to", this actor)';
 comment on column lrs_extract.slice.watermark is 'Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
 comment on column lrs_extract.slice.warning is 'What the plan warned of: no index on the source that serves the walk, or a heap in another order';
+comment on column lrs_extract.slice.retries is 'How often the slice was tried again after trouble that may pass, smaller pages after a statement timeout included';
+comment on column lrs_extract.slice.last_error is 'What the last retry was about';
 comment on column lrs_extract.slice.forgotten is 'Ranges that forget() took out of the memory';
 
 create table lrs_extract.batch (

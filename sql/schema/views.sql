@@ -106,7 +106,9 @@ select r.run_id,
               'slice_no', a.said[1]::int,
               'partition', a.said[2],
               'doing', case when a.wait_event_type = 'Lock' then 'waiting for a lock' else a.said[3] end,
-              'since', a.state_change)
+              'since', a.state_change,
+              'retries', s.retries,
+              'last_error', s.last_error)
             order by a.pid) as workers
      from (
        select a.pid,
@@ -119,9 +121,10 @@ select r.run_id,
         where a.backend_type = 'lrs_extract worker'
           and a.datname = pg_catalog.current_database()
      ) a
+     left join lrs_extract.slice s on s.run_id = r.run_id and s.slice_no = a.said[1]::int
     where a.said is not null
  ) l;
-comment on view lrs_extract.progress is 'How far each run is: share done and time left by the plan''s estimates, its rate over the last minute, and what each worker is doing now';
+comment on view lrs_extract.progress is 'How far each run is: share done and time left by the plan''s estimates, its rate over the last minute, and what each worker is doing now, with the retries of its slice and what the last was about';
 
 create view lrs_extract.bottleneck as
 select t.run_id,

@@ -140,6 +140,20 @@ pub fn close_slice(run_id: i64, slice_no: i32, watermark: Edge) -> Result<(), Fa
     .map_err(Failure::from)
 }
 
+/// Writes that a slice is tried again, and why.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn note_retry(run_id: i64, slice_no: i32, error: &str) -> Result<(), Failure> {
+    as_owner(|| {
+        Spi::run_with_args(
+            include_str!("../../sql/ledger/note_retry.sql"),
+            &[run_id.into(), slice_no.into(), error.into()],
+        )
+    })
+    .map_err(Failure::from)
+}
+
 /// Writes the times that commits took, known only after them.
 ///
 /// # Errors

@@ -17,18 +17,22 @@ pub enum Phase {
     Source,
     Paused,
     Throttled,
+    Transform,
     Insert,
     Commit,
     Retry,
 }
 
 impl Phase {
-    /// What the wait for a reader that is `doing` this is a wait for.
-    pub fn of(doing: Doing) -> Self {
+    /// What the wait for a stream is a wait for: its reader is `doing` this, its transform is at
+    /// work or not, and there was trouble since the last batch or not.
+    pub fn of(doing: Doing, transforming: bool, retrying: bool) -> Self {
         match doing {
+            Doing::Connecting if retrying => Phase::Retry,
             Doing::Connecting => Phase::Connecting,
             Doing::Paused => Phase::Paused,
             Doing::Throttled => Phase::Throttled,
+            Doing::Reading | Doing::Full if transforming => Phase::Transform,
             Doing::Reading | Doing::Full => Phase::Source,
         }
     }
@@ -39,9 +43,10 @@ impl Phase {
             Phase::Source => "waiting for the source",
             Phase::Paused => "paused by pause_while",
             Phase::Throttled => "throttled by max_bytes_per_second",
+            Phase::Transform => "transforming",
             Phase::Insert => "inserting",
             Phase::Commit => "committing",
-            Phase::Retry => "waiting to retry",
+            Phase::Retry => "retrying",
         }
     }
 }

@@ -5,6 +5,7 @@ use super::request::CommitMode;
 use super::step::{Puller, Walk};
 use super::wait;
 use crate::error::Failure;
+use crate::ledger;
 use crate::source::SourceError;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,8 @@ impl<P: Place> Puller<P> {
             self.pacing.page()
         ));
         self.place.announce(&walk.slice, Phase::Retry);
+        let (run_id, slice_no) = (self.request.run_id, walk.slice.slice_no);
+        self.in_unit(|_| ledger::note_retry(run_id, slice_no, &failure.message))?;
         self.wait_for_retry(walk, delay, failure)
     }
 

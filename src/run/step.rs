@@ -193,7 +193,9 @@ impl<P: Place> Puller<P> {
                 }
                 None if stream.is_starved() && self.has_pending() => self.flush(walk)?,
                 None => {
-                    self.place.announce(&walk.slice, Phase::of(stream.doing()));
+                    let retrying = self.pacing.attempt() > 0;
+                    let phase = Phase::of(stream.doing(), stream.is_transforming(), retrying);
+                    self.place.announce(&walk.slice, phase);
                     stream.wait(LOOK_AROUND)?;
                 }
             }

@@ -159,6 +159,11 @@ impl Stream {
         self.budget.doing()
     }
 
+    /// Whether values are being made.
+    pub fn is_transforming(&self) -> bool {
+        self.in_transform.load(Ordering::Relaxed) > 0
+    }
+
     /// Waits for the next event, at most `timeout`; interrupts come through as errors.
     ///
     /// # Errors
@@ -166,7 +171,7 @@ impl Stream {
     /// network may be gone without a word.
     pub fn wait(&mut self, timeout: Duration) -> Result<(), SourceError> {
         let begun = Instant::now();
-        let busy = self.in_transform.load(Ordering::Relaxed) > 0;
+        let busy = self.is_transforming();
         let held_before = self.budget.held_back();
         wait::wait(Some(&self.waker), timeout);
         let whole = begun.elapsed();

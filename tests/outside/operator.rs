@@ -4,7 +4,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::lab::{Lab, Pair, Pull, Rows, await_that};
+use crate::lab::{Lab, Pair, Pull, READER_PASSWORD, Rows, await_some, await_that};
 
 fn verdict(lab: &Lab) -> String {
     lab.stage_value("select verdict from lrs_extract.bottleneck order by run_id desc limit 1")
@@ -182,4 +182,61 @@ fn progress_tells_the_share_done_while_the_run_goes_on_and_after_it() {
            from lrs_extract.progress",
     );
     assert_eq!(seen, "true");
+}
+
+/// The workers of the last run, as `progress` shows them, that are doing this.
+fn workers_doing(lab: &Lab, what: &str) -> Vec<String> {
+    let sql = "select w::text from lrs_extract.progress, jsonb_array_elements(workers) w
+               where state = 'running' and w ->> 'doing' = $1";
+    let rows = lab.stage().query(sql, &[&what]).expect("progress");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+fn await_a_worker(lab: &Lab, doing: &str) -> String {
+    await_some(doing, Duration::from_secs(20), || workers_doing(lab, doing).pop())
+}
+
+#[test]
+fn progress_tells_what_each_worker_is_doing() {
+    let lab = Lab::with(&Rows::of(4_000));
+    lab.slow_source("0.001");
+    lab.on_stage(
+        "create function pipeline.dawdle() returns trigger language plpgsql as
+           $$ begin perform pg_sleep(tg_argv[0]::float); return null; end $$;
+         create trigger dawdle after insert on pipeline.aidt_raw
+           for each statement execute function pipeline.dawdle(0.3);
+         create constraint trigger dawdle_at_last after insert on pipeline.aidt_raw
+           deferrable initially deferred for each row execute function pipeline.dawdle(0.002)",
+    );
+    let running = lab.start(&Pull::everything().batch(200));
+    for doing in ["waiting for the source", "inserting", "committing"] {
+        await_a_worker(&lab, doing);
+    }
+    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    let _ = running.result();
+}
+
+#[test]
+fn a_source_that_goes_away_is_seen_in_progress_with_its_error_until_it_is_back() {
+    let lab = Lab::on(Pair::own(), &Rows::of(8_000).nulls_every(4));
+    lab.slow_target(20);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(100));
+    lab.pair.source.kill();
+    let worker = await_a_worker(&lab, "retrying");
+    let told = lab.stage_value(&format!(
+        "select (w ->> 'retries')::int >= 1 and w ->> 'last_error' like 'could not %'
+         from (select $w${worker}$w$::jsonb) x (w)"
+    ));
+    assert_eq!(told, "true", "{worker}");
+    assert!(!worker.contains(READER_PASSWORD), "{worker}");
+    lab.pair.source.start_again();
+    lab.on_stage("update lrs_extract.pipeline set retry_delay = '10 ms'");
+    assert_eq!(running.pulled().rows, 8_000);
+    let kept = lab.stage_value(
+        "select bool_and((retries > 0) = (last_error is not null)) and sum(retries) > 0
+            and bool_and(state = 'done')
+           from lrs_extract.slice",
+    );
+    assert_eq!(kept, "true");
+    lab.assert_all_rows();
 }

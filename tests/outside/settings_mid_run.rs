@@ -133,7 +133,7 @@ fn run_in_a_long_wait() -> (Lab, Running) {
         "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{guest}'"
     ));
     set(&lab, "pause_while = null");
-    await_workers_at_last(&lab, 1, "waiting to retry");
+    await_workers_at_last(&lab, 1, "retrying");
     (lab, running)
 }
 
