@@ -4,8 +4,11 @@
 //! [`report::BatchReport`] to the caller for each committed batch. The leader (the caller's
 //! backend) starts workers and waits; a worker reads through `stream`, loads through `load`, and
 //! commits. With `commit => 'caller'` the same steps run inline in the caller's transaction.
-//! Called by `api::pull`.
+//! Called by `api`.
 
+pub mod actor;
+pub mod claim;
+pub mod crew;
 pub mod inline;
 pub mod leader;
 pub mod report;
@@ -24,6 +27,7 @@ mod recover;
 mod shared;
 mod step;
 mod stream;
+mod task;
 mod thread;
 pub mod wait;
 mod worker;

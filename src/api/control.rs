@@ -60,6 +60,6 @@ fn forget_period(
 ) -> Result<i64, Failure> {
     let period = Period::check(from, to)?;
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
-    super::pull::lock_pipeline(&pipeline.name)?;
+    let _claim = super::pull::lock_pipeline(&pipeline.name)?;
     ledger::forget(&pipeline.name, period.from, period.to)
 }

@@ -3,11 +3,14 @@
 #![allow(unsafe_code)]
 
 use super::arguments::{Period, at_least_one, present};
-use super::survey::{Survey, SurveyedSlice, current_role, survey};
+use super::survey::{Survey, SurveyedSlice, survey};
 use crate::error::{Failure, notice, or_raise};
 use crate::ledger::{self, to_server};
+use crate::run::actor::Actor;
+use crate::run::claim::Claim;
+use crate::run::crew::Crew;
 use crate::run::inline::Inline;
-use crate::run::leader::{Crew, Leader, is_pulled_here};
+use crate::run::leader::Leader;
 use crate::run::report::BatchReport;
 use crate::run::request::{CommitMode, Request, SliceRequest};
 use crate::settings;
@@ -45,16 +48,6 @@ struct Arguments {
 
 /// With fewer slices than this for each worker, one would often wait for the other at the end.
 const SLICES_A_WORKER: usize = 2;
-
-/// Settings of the session that bear on an INSERT; a worker takes them over.
-const CARRIED_SETTINGS: [&str; 6] = [
-    "search_path",
-    "synchronous_commit",
-    "timezone",
-    "datestyle",
-    "default_toast_compression",
-    "work_mem",
-];
 
 /// Pulls `["from", "to")` of a pipeline's source into its target, each row exactly once, and
 /// returns a row for each committed batch. What earlier calls pulled is left out, unless `again`.
@@ -132,10 +125,10 @@ enum Run {
 }
 
 fn start(arguments: &Arguments, crew: *mut Crew) -> Result<Run, Failure> {
-    check_writable()?;
-    lock_pipeline(&arguments.pipeline)?;
+    check_writable("pull")?;
+    let claim = lock_pipeline(&arguments.pipeline)?;
     // SAFETY: the crew lives in the memory context of the call, and nobody else refers to it yet.
-    unsafe { &mut *crew }.claim(&arguments.pipeline);
+    unsafe { &mut *crew }.keep(claim);
     let page = u64::try_from(arguments.batch).ok();
     let survey = survey(&arguments.pipeline, arguments.period, arguments.again, page)?;
     let request = Arc::new(request(arguments, survey)?);
@@ -180,28 +173,37 @@ fn row(request: &Request, report: &BatchReport) -> Row {
     )
 }
 
-fn check_writable() -> Result<(), Failure> {
+/// Refuses to `act` where nothing can be written.
+///
+/// # Errors
+/// 25006.
+pub fn check_writable(act: &str) -> Result<(), Failure> {
     // SAFETY: reads a global.
     if unsafe { pg_sys::XactReadOnly } {
-        return Err(Failure::new("25006", "cannot pull in a read-only transaction").with_hint(
-            "A standby cannot be a stage; elsewhere, begin the transaction read write.",
-        ));
+        return Err(Failure::new("25006", format!("cannot {act} in a read-only transaction"))
+            .with_hint(
+                "A standby cannot be a stage; elsewhere, begin the transaction read write.",
+            ));
     }
     Ok(())
 }
 
-/// One pull a pipeline at a time: a lock until the end of the caller's transaction. A worker that
-/// outlived its leader has a lock of its own, so that what it may still commit is not missed.
-pub fn lock_pipeline(pipeline: &str) -> Result<(), Failure> {
-    if is_pulled_here(pipeline) {
-        return Err(Failure::new(
+/// One call at a time works on a pipeline: a lock until the end of the caller's transaction, and a
+/// claim until the call is through. A worker that outlived its leader has a lock of its own, so that
+/// what it may still commit is not missed.
+///
+/// # Errors
+/// 55006 with who has it.
+pub fn lock_pipeline(pipeline: &str) -> Result<Claim, Failure> {
+    let claim = Claim::of(pipeline).ok_or_else(|| {
+        Failure::new(
             "55006",
-            format!("pipeline \"{pipeline}\" is being pulled by this very session"),
+            format!("pipeline \"{pipeline}\" is in use by a call of this very session"),
         )
         .with_hint(
             "Read the rows of the first call to their end, or close its cursor, before the next.",
-        ));
-    }
+        )
+    })?;
     let ask = |sql: &str, class: i32| {
         ledger::as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), pipeline.into()]))
     };
@@ -211,28 +213,27 @@ pub fn lock_pipeline(pipeline: &str) -> Result<(), Failure> {
         let free = "select case when pg_try_advisory_lock($1, hashtext($2)) \
                     then pg_advisory_unlock($1, hashtext($2)) else false end";
         if ask(free, ledger::WORKER_LOCK_CLASS)? == Some(true) {
-            return Ok(());
+            return Ok(claim);
         }
         return Err(Failure::new(
             "55006",
-            format!("a worker of an earlier run of pipeline \"{pipeline}\" is still ending"),
+            format!("a worker of an earlier call for pipeline \"{pipeline}\" is still ending"),
         )
         .with_hint("Wait for it; pg_stat_activity shows it as 'lrs_extract worker'."));
     }
     let (who, hint) = match ledger::running_run(pipeline) {
         Some((run_id, pid)) => (
-            format!("by run {run_id} (pid {pid})"),
+            format!("is being pulled by run {run_id} (pid {pid})"),
             format!(
                 "Wait for it, watch it in lrs_extract.runs, or stop it: select lrs_extract.cancel({run_id});"
             ),
         ),
         None => (
-            "by another transaction that has not committed yet".to_owned(),
+            "is in use by another transaction that has not ended yet".to_owned(),
             "Wait for it; pg_locks (locktype 'advisory') tells who it is.".to_owned(),
         ),
     };
-    Err(Failure::new("55006", format!("pipeline \"{pipeline}\" is being pulled {who}"))
-        .with_hint(hint))
+    Err(Failure::new("55006", format!("pipeline \"{pipeline}\" {who}")).with_hint(hint))
 }
 
 /// The slices to pull: what is left of the surveyed ones, cut further where there would be too few
@@ -271,18 +272,8 @@ fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
     let run_id =
         ledger::as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
             .ok_or_else(|| Failure::internal("no number for the run"))?;
-    let settings = CARRIED_SETTINGS
-        .iter()
-        .filter_map(|name| {
-            let sql = "select current_setting($1, true)";
-            let value = Spi::get_one_with_args::<String>(sql, &[(*name).into()]).ok()??;
-            Some(((*name).to_owned(), value))
-        })
-        .collect();
     let slices = slices(&survey.slices, arguments);
     let pipeline = survey.pipeline;
-    // SAFETY: globals of the backend.
-    let (session_role, database) = unsafe { (pg_sys::GetSessionUserId(), pg_sys::MyDatabaseId) };
     Ok(Request {
         run_id,
         pipeline: pipeline.name,
@@ -293,10 +284,7 @@ fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
         commit: arguments.commit,
         again: arguments.again,
         caller: Spi::get_one::<String>("select current_user::text")?.unwrap_or_default(),
-        role: current_role().to_u32(),
-        session_role: session_role.to_u32(),
-        database: database.to_u32(),
-        settings,
+        actor: Actor::of_this_session()?,
         connect: survey.connect,
         table: survey.table,
         target: survey.target,

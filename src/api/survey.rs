@@ -73,19 +73,8 @@ pub fn survey(
     again: bool,
     page: Option<u64>,
 ) -> Result<Survey, Failure> {
-    check_encoding()?;
-    let role = current_role();
-    let pipeline = Pipeline::read(name)?;
-    let target = load::describe(&pipeline.target_table, role)?;
-    let recipe = Recipe::new(
-        &pipeline.mapping,
-        pipeline.on_bad_value,
-        &pipeline.timestamp_column,
-        pg_compat::SERVER_MAJOR,
-        |column| target.find(column),
-    )?;
-    target.check_privileges(recipe.columns().map(|c| c.name.as_str()))?;
-    let connect = connection(&pipeline.server, role)?;
+    let Fitted { pipeline, target, recipe } = fit(name)?;
+    let connect = connection(&pipeline.server, current_role())?;
     let covered = if again { Vec::new() } else { ledger::covered(name, period.from, period.to)? };
     let question = Question {
         names: TableNames {
@@ -117,6 +106,32 @@ pub fn survey(
         to: answer.reach.to,
         slices: answer.slices,
     })
+}
+
+/// A pipeline whose mapping fits its target.
+pub struct Fitted {
+    pub pipeline: Pipeline,
+    pub target: Target,
+    pub recipe: Recipe,
+}
+
+/// Reads the pipeline `name` and its target, for an INSERT by the current role.
+///
+/// # Errors
+/// [`Failure`] for a mapping that does not fit the target, or a privilege that is missing.
+pub fn fit(name: &str) -> Result<Fitted, Failure> {
+    check_encoding()?;
+    let pipeline = Pipeline::read(name)?;
+    let target = load::describe(&pipeline.target_table, current_role())?;
+    let recipe = Recipe::new(
+        &pipeline.mapping,
+        pipeline.on_bad_value,
+        &pipeline.timestamp_column,
+        pg_compat::SERVER_MAJOR,
+        |column| target.find(column),
+    )?;
+    target.check_privileges(recipe.columns().map(|c| c.name.as_str()))?;
+    Ok(Fitted { pipeline, target, recipe })
 }
 
 /// The role whose privileges count: the current one, as for any statement.

@@ -1,6 +1,7 @@
-//! Everything a worker needs to know, in one value that travels through shared memory.
+//! Everything a worker needs to know of a pull.
 
 use crate::ledger::Care;
+use super::actor::Actor;
 use crate::load::Target;
 use crate::slice::Interval;
 use crate::source::{ConnectSpec, WalkTable};
@@ -61,13 +62,9 @@ pub struct Request {
     pub jobs: i32,
     pub commit: CommitMode,
     pub again: bool,
-    /// The caller's role, by name and by number, and the session's own.
+    /// The caller's role, by name.
     pub caller: String,
-    pub role: u32,
-    pub session_role: u32,
-    pub database: u32,
-    /// Settings of the caller's session that bear on an INSERT.
-    pub settings: Vec<(String, String)>,
+    pub actor: Actor,
     pub connect: ConnectSpec,
     pub table: WalkTable,
     pub target: Target,

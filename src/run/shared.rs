@@ -1,13 +1,13 @@
-//! The shared memory of a run: the request going one way, reports and failures coming back.
+//! The shared memory of a crew: the task going one way, reports and failures coming back.
 //!
-//! One DSM segment: [`Control`], one [`Slot`] for each worker, then the request as JSON. Each slot
+//! One DSM segment: [`Control`], one [`Slot`] for each worker, then the task as JSON. Each slot
 //! has one writer (its worker) and one reader (the leader); its ring is handed over by two
 //! counters, so no lock is needed and a worker that dies leaves nothing half-said.
 
 #![allow(unsafe_code)]
 
 use super::report::BatchReport;
-use super::request::Request;
+use super::task::Task;
 use crate::error::Failure;
 use pgrx::pg_sys;
 use std::cell::UnsafeCell;
@@ -27,7 +27,7 @@ pub enum Outcome {
     Failed = 2,
 }
 
-/// Shared by all workers of the run.
+/// Shared by all workers of the crew.
 #[repr(C)]
 pub struct Control {
     /// Set when the workers are to stop.
@@ -38,7 +38,7 @@ pub struct Control {
     /// Workers that have not come to their end.
     active: AtomicU32,
     slots: u32,
-    request_length: usize,
+    task_length: usize,
 }
 
 /// One worker's own.
@@ -69,24 +69,24 @@ impl Shared {
     /// the transaction: the guard that stops the workers still needs it then.
     ///
     /// # Errors
-    /// When the request cannot be written as JSON.
-    pub fn create(request: &Request, jobs: u32) -> Result<Shared, Failure> {
-        let json = serde_json::to_vec(request)
-            .map_err(|e| Failure::internal(format!("the request cannot be written: {e}")))?;
-        let size = request_offset(jobs as usize) + json.len();
+    /// When the task cannot be written as JSON.
+    pub fn create(task: &Task<'_>, jobs: u32) -> Result<Shared, Failure> {
+        let json = serde_json::to_vec(task)
+            .map_err(|e| Failure::internal(format!("the task cannot be written: {e}")))?;
+        let size = task_offset(jobs as usize) + json.len();
         // SAFETY: the segment is new and private until its handle is given away; every byte of
         // Control and Slot being zero is a valid value of them.
         unsafe {
             let segment = pg_sys::dsm_create(size, 0);
             pg_sys::dsm_pin_mapping(segment);
             let base = pg_sys::dsm_segment_address(segment).cast::<u8>();
-            std::ptr::write_bytes(base, 0, request_offset(jobs as usize));
+            std::ptr::write_bytes(base, 0, task_offset(jobs as usize));
             let control = base.cast::<Control>();
             (*control).slots = jobs;
-            (*control).request_length = json.len();
+            (*control).task_length = json.len();
             std::ptr::copy_nonoverlapping(
                 json.as_ptr(),
-                base.add(request_offset(jobs as usize)),
+                base.add(task_offset(jobs as usize)),
                 json.len(),
             );
             Ok(Shared { segment, base })
@@ -123,21 +123,21 @@ impl Shared {
         unsafe { &*self.base.add(slot_offset(n)).cast::<Slot>() }
     }
 
-    /// Reads the request.
+    /// Reads the task.
     ///
     /// # Errors
     /// When it cannot be read as JSON.
-    pub fn request(&self) -> Result<Request, Failure> {
+    pub fn task(&self) -> Result<Task<'static>, Failure> {
         let control = self.control();
         // SAFETY: written by create() before the handle was given away, never after.
         let json = unsafe {
             std::slice::from_raw_parts(
-                self.base.add(request_offset(control.slots as usize)),
-                control.request_length,
+                self.base.add(task_offset(control.slots as usize)),
+                control.task_length,
             )
         };
         serde_json::from_slice(json)
-            .map_err(|e| Failure::internal(format!("the request cannot be read: {e}")))
+            .map_err(|e| Failure::internal(format!("the task cannot be read: {e}")))
     }
 }
 
@@ -152,7 +152,7 @@ fn slot_offset(n: usize) -> usize {
     size_of::<Control>().next_multiple_of(64) + n * size_of::<Slot>().next_multiple_of(64)
 }
 
-fn request_offset(jobs: usize) -> usize {
+fn task_offset(jobs: usize) -> usize {
     slot_offset(jobs)
 }
 

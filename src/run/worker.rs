@@ -1,4 +1,4 @@
-//! The worker: a dynamic background worker that claims slices and pulls them.
+//! The worker: a dynamic background worker that does a [`Task`]. The main one, pulling, is here.
 
 #![allow(unsafe_code)]
 
@@ -8,6 +8,7 @@ use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
 use super::shared::{Shared, Slot};
 use super::step::{Puller, Walk};
+use super::task::Task;
 use super::wait;
 use crate::error::Failure;
 use crate::ledger::{self, NewRun};
@@ -36,7 +37,7 @@ impl WorkerArgument {
     }
 }
 
-/// Entry point; named in [`super::leader`] when the worker is registered.
+/// Entry point; named in [`super::crew`] when the worker is registered.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
@@ -54,7 +55,9 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
         return;
     }
     let slot = shared.slot(usize::from(argument.number) - 1);
-    let outcome = shared.request().and_then(|request| work(&shared, slot, request, &argument));
+    let outcome = shared.task().and_then(|task| match task {
+        Task::Pull(request) => work(&shared, slot, request.into_owned(), &argument),
+    });
     match outcome {
         Ok(()) => slot.finish(),
         Err(failure) => slot.fail(&failure),
@@ -68,7 +71,7 @@ fn work(
     request: Request,
     argument: &WorkerArgument,
 ) -> Result<(), Failure> {
-    connect(&request);
+    request.actor.take_over();
     let request = Arc::new(request);
     let number = i32::from(argument.number);
     let place = WorkerPlace { shared, slot, request: request.clone(), number, announced: None };
@@ -80,41 +83,6 @@ fn work(
     let stopped = shared.control().is_stopped();
     close(shared, &mut puller, &request, outcome.as_ref().err(), stopped);
     outcome
-}
-
-/// Connects to the request's database in the role of the caller.
-fn connect(request: &Request) {
-    let database = pg_sys::Oid::from(request.database);
-    let session_role = pg_sys::Oid::from(request.session_role);
-    // SAFETY: once, before anything else touches the database. The role is set outside a
-    // transaction, so it stands for all of them; xact.c wants no security context there.
-    unsafe {
-        pg_sys::BackgroundWorkerInitializeConnectionByOid(database, session_role, 0);
-        let role = pg_sys::Oid::from(request.role);
-        pg_sys::SetUserIdAndSecContext(role, 0);
-    }
-    for (name, value) in &request.settings {
-        let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str()))
-        else {
-            continue;
-        };
-        // SAFETY: as SET would, inside a transaction that some checks need; one that the caller
-        // was allowed to set.
-        unsafe {
-            pg_sys::StartTransactionCommand();
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SET,
-                true,
-                pg_sys::WARNING as i32,
-                false,
-            );
-            pg_sys::CommitTransactionCommand();
-        }
-    }
 }
 
 /// The first worker writes the run and its slices; the others wait for that.
@@ -181,8 +149,8 @@ fn close(
 
 /// The clerk's whole work: a worker died without a word, so somebody else writes that down.
 fn write_outcome(shared: &Shared) {
-    let Ok(request) = shared.request() else { return };
-    connect(&request);
+    let Ok(Task::Pull(request)) = shared.task() else { return };
+    request.actor.take_over();
     let failure = shared.slot(0).failure();
     let written = in_transaction(|| ledger::close_run(request.run_id, "failed", Some(&failure)));
     if let Err(failure) = written {
@@ -190,7 +158,11 @@ fn write_outcome(shared: &Shared) {
     }
 }
 
-fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+/// Does `f` in a transaction of its own.
+///
+/// # Errors
+/// That of `f`, or of the commit; everything is rolled back then.
+pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let unit = Unit::begin_transaction();
     match catching(f) {
         Ok(value) => unit.commit().map(|()| value),
@@ -217,6 +189,34 @@ fn wake_leader() {
     }
 }
 
+/// Looks for a reason to stop.
+///
+/// # Errors
+/// The reason: an interrupt, the leader's word, or that the leader has gone.
+pub fn look_around(shared: &Shared) -> Result<(), Failure> {
+    check_for_interrupts!();
+    if shared.control().is_stopped() {
+        return Err(Failure::new("57014", "the run was stopped"));
+    }
+    // SAFETY: a look at the process table.
+    let leader_gone = unsafe { pg_sys::BackendPidGetProc(leader_pid()).is_null() };
+    if leader_gone {
+        return Err(Failure::new("57014", "the session that started the run has gone"));
+    }
+    Ok(())
+}
+
+/// Hands a report of what is committed to the leader, whose client may read slowly.
+pub fn hand_over(shared: &Shared, slot: &Slot, report: &BatchReport) {
+    while !slot.report(report) {
+        if look_around(shared).is_err() {
+            return;
+        }
+        wait::wait(None, LOOK_AROUND);
+    }
+    wake_leader();
+}
+
 struct WorkerPlace<'a> {
     shared: &'a Shared,
     slot: &'a Slot,
@@ -235,14 +235,7 @@ impl Place for WorkerPlace<'_> {
     }
 
     fn report(&mut self, report: BatchReport) {
-        while !self.slot.report(&report) {
-            // The leader's client reads slowly; what is committed waits to be told.
-            if self.look_around().is_err() {
-                return;
-            }
-            wait::wait(None, LOOK_AROUND);
-        }
-        wake_leader();
+        hand_over(self.shared, self.slot, &report);
     }
 
     fn announce(&mut self, slice: &SliceRequest, phase: Phase) {
@@ -272,16 +265,7 @@ impl Place for WorkerPlace<'_> {
     }
 
     fn look_around(&mut self) -> Result<(), Failure> {
-        check_for_interrupts!();
-        if self.shared.control().is_stopped() {
-            return Err(Failure::new("57014", "the run was stopped"));
-        }
-        // SAFETY: a look at the process table.
-        let leader_gone = unsafe { pg_sys::BackendPidGetProc(leader_pid()).is_null() };
-        if leader_gone {
-            return Err(Failure::new("57014", "the session that started the run has gone"));
-        }
-        Ok(())
+        look_around(self.shared)
     }
 
     fn take_lock_time(&mut self) -> Duration {
