@@ -19,7 +19,7 @@ pub use book::{
 pub use coverage::{covered, forget};
 pub use pipeline::{Care, Pipeline, Standing};
 pub use reject::rejected;
-pub use run::{NewRun, close_run, lock_as_worker, open_run, running_run};
+pub use run::{Holder, NewRun, close_run, holder, lock_as_worker, open_run};
 
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;

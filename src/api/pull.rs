@@ -5,7 +5,7 @@
 use super::arguments::{Period, at_least_one, present};
 use super::survey::{Survey, SurveyedSlice, survey};
 use crate::error::{Failure, notice, or_raise};
-use crate::ledger::{self, to_server};
+use crate::ledger::{self, Holder, to_server};
 use crate::run::actor::Actor;
 use crate::run::claim::Claim;
 use crate::run::crew::Crew;
@@ -221,19 +221,33 @@ pub fn lock_pipeline(pipeline: &str) -> Result<Claim, Failure> {
         )
         .with_hint("Wait for it; pg_stat_activity shows it as 'lrs_extract worker'."));
     }
-    let (who, hint) = match ledger::running_run(pipeline) {
-        Some((run_id, pid)) => (
-            format!("is being pulled by run {run_id} (pid {pid})"),
-            format!(
-                "Wait for it, watch it in lrs_extract.runs, or stop it: select lrs_extract.cancel({run_id});"
-            ),
-        ),
-        None => (
-            "is in use by another transaction that has not ended yet".to_owned(),
-            "Wait for it; pg_locks (locktype 'advisory') tells who it is.".to_owned(),
-        ),
+    Err(in_use(pipeline, ledger::holder(pipeline)?.as_ref()))
+}
+
+/// Says who works on the pipeline.
+fn in_use(pipeline: &str, holder: Option<&Holder>) -> Failure {
+    let failure = |who: &str| Failure::new("55006", format!("pipeline \"{pipeline}\" {who}"));
+    let Some(Holder { pid, run_id, doing }) = holder else {
+        return failure("was in use by a call that has just ended").with_hint("Call again.");
     };
-    Err(Failure::new("55006", format!("pipeline \"{pipeline}\" {who}")).with_hint(hint))
+    if let Some(run_id) = run_id {
+        return failure(&format!("is being pulled by run {run_id} (pid {pid})")).with_hint(format!(
+            "Wait for it, watch it in lrs_extract.runs, or stop it: select lrs_extract.cancel({run_id});"
+        ));
+    }
+    let failure = failure(&format!("is in use by another session (pid {pid})"));
+    match doing {
+        Some(doing) => failure
+            .with_detail(format!("Its worker says: {doing}."))
+            .with_hint(format!("Wait for it, or stop it: select pg_cancel_backend({pid});")),
+        None => failure
+            .with_detail(
+                "It has called pull, dedup, replay or forget in a transaction that has not ended yet.",
+            )
+            .with_hint(format!(
+                "Wait for its transaction to end, or end it: select pg_terminate_backend({pid});"
+            )),
+    }
 }
 
 /// The slices to pull: what is left of the surveyed ones, cut further where there would be too few

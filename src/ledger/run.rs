@@ -99,13 +99,31 @@ pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
         .map_err(Failure::from)
 }
 
-/// The run that has the pipeline's lock, as far as it is committed: its number and its leader.
-pub fn running_run(pipeline: &str) -> Option<(i64, i32)> {
-    let sql = "select run_id, leader_pid from lrs_extract.runs \
-               where pipeline = $1 and state = 'running' order by run_id desc limit 1";
-    let found = as_owner(|| Spi::get_two_with_args::<i64, i32>(sql, &[pipeline.into()]));
-    match found {
-        Ok((Some(run_id), Some(pid))) => Some((run_id, pid)),
-        _ => None,
-    }
+/// Who has a pipeline's lock.
+pub struct Holder {
+    pub pid: i32,
+    /// The run that it leads, as far as it is committed.
+    pub run_id: Option<i64>,
+    /// What its worker says it is at.
+    pub doing: Option<String>,
+}
+
+/// Who has the pipeline's lock now; `None` when it has just been given back.
+///
+/// # Errors
+/// [`Failure`] when the locks cannot be read.
+pub fn holder(pipeline: &str) -> Result<Option<Holder>, Failure> {
+    let classes = [super::LOCK_CLASS, super::WORKER_LOCK_CLASS].map(i64::from);
+    as_owner(|| {
+        Spi::connect(|client| {
+            let sql = include_str!("../../sql/ledger/holder.sql");
+            let arguments = [classes[0].into(), classes[1].into(), pipeline.into()];
+            let Some(row) = client.select(sql, Some(1), &arguments)?.next() else {
+                return Ok(None);
+            };
+            let (run_id, doing) = (row.get_by_name("run_id")?, row.get_by_name("doing")?);
+            Ok(row.get_by_name("pid")?.map(|pid| Holder { pid, run_id, doing }))
+        })
+    })
+    .map_err(|error: pgrx::spi::Error| error.into())
 }
