@@ -6,6 +6,7 @@
 mod arguments;
 mod connection;
 mod control;
+mod dedup;
 mod plan;
 mod pull;
 mod reach;

@@ -3,6 +3,7 @@
 
 mod catalog;
 mod coverage;
+mod doubles;
 mod encoding;
 mod load;
 mod roles;

@@ -4,11 +4,15 @@
 //! [`report::BatchReport`] to the caller for each committed batch. The leader (the caller's
 //! backend) starts workers and waits; a worker reads through `stream`, loads through `load`, and
 //! commits. With `commit => 'caller'` the same steps run inline in the caller's transaction.
-//! Called by `api`.
+//!
+//! Beside the runs there are chores, done by one worker in committed steps: [`dedup`] takes doubles
+//! out of the target. Called by `api`.
 
 pub mod actor;
+mod chore;
 pub mod claim;
 pub mod crew;
+pub mod dedup;
 pub mod inline;
 pub mod leader;
 pub mod report;

@@ -11,3 +11,4 @@ comment on function lrs_extract.verify(timestamptz, timestamptz, text, text) is 
 comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, text, boolean) is 'Pulls a period, each row exactly once; a row for each committed batch';
 comment on function lrs_extract.cancel(bigint) is 'Stops a run that is under way; what it committed stays';
 comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled; rows in the target stay';
+comment on function lrs_extract.dedup(timestamptz, timestamptz, text) is 'Removes rows of the target that came twice, by id, in committed steps; the earliest stays';

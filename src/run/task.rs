@@ -1,5 +1,6 @@
 //! What a worker is hired for, in one value that travels through shared memory.
 
+use super::dedup::DedupRequest;
 use super::request::Request;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -7,7 +8,10 @@ use std::borrow::Cow;
 /// A worker's task: borrowed where it is given, owned where it is read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "there is one a call, and it is not kept")]
 pub enum Task<'a> {
     /// To claim slices and pull them, beside others.
     Pull(Cow<'a, Request>),
+    /// To take doubles out of the target, alone.
+    Dedup(Cow<'a, DedupRequest>),
 }

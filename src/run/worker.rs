@@ -9,7 +9,7 @@ use super::request::{Request, SliceRequest};
 use super::shared::{Shared, Slot};
 use super::step::{Puller, Walk};
 use super::task::Task;
-use super::wait;
+use super::{chore, wait};
 use crate::error::Failure;
 use crate::ledger::{self, NewRun};
 use crate::pg_compat;
@@ -57,6 +57,7 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
     let slot = shared.slot(usize::from(argument.number) - 1);
     let outcome = shared.task().and_then(|task| match task {
         Task::Pull(request) => work(&shared, slot, request.into_owned(), &argument),
+        Task::Dedup(request) => chore::work(&shared, slot, &*request),
     });
     match outcome {
         Ok(()) => slot.finish(),

@@ -132,6 +132,17 @@ impl Mapping {
         Ok(Mapping { columns })
     }
 
+    /// The columns that hold the statement's value at `path`, whatever stands in where it is missing.
+    pub fn filled_from_path(&self, path: &[&str]) -> impl Iterator<Item = &ColumnMapping> {
+        let origin = Origin::Paths(vec![path.iter().map(|step| (*step).to_owned()).collect()]);
+        self.columns.iter().filter(move |c| c.origin == origin)
+    }
+
+    /// The columns that hold the source's column of that name.
+    pub fn filled_from_source(&self, name: &str) -> impl Iterator<Item = &ColumnMapping> {
+        self.columns.iter().filter(move |c| matches!(&c.origin, Origin::Source(n) if n == name))
+    }
+
     /// The source columns that the mapping asks for, besides those the walk reads anyway.
     pub fn source_columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().filter_map(|c| match &c.origin {
@@ -216,6 +227,21 @@ mod tests {
         assert_eq!(one(r#"{"statement": true}"#).unwrap().origin, Origin::Statement);
         assert_eq!(one(r#"{"const": null}"#).unwrap().origin, Origin::Const(None));
         assert_eq!(one(r#"{"const": 7.50}"#).unwrap().origin, Origin::Const(Some("7.50".into())));
+    }
+
+    #[test]
+    fn columns_are_found_by_what_fills_them() {
+        let mapping = Mapping::parse(
+            r#"{"a": {"path": ["id"]}, "b": {"first_of": [["id"], ["x"]]}, "c": {"path": ["id", "x"]},
+                "d": {"source": "at"}, "e": {"const": "id"}, "f": {"first_of": [["id"]]}}"#,
+        );
+        let mapping = mapping.unwrap();
+        let named = |columns: Vec<&ColumnMapping>| -> Vec<String> {
+            columns.iter().map(|c| c.column.clone()).collect()
+        };
+        assert_eq!(named(mapping.filled_from_path(&["id"]).collect()), ["a", "f"]);
+        assert_eq!(named(mapping.filled_from_source("at").collect()), ["d"]);
+        assert_eq!(mapping.filled_from_source("a").count(), 0);
     }
 
     #[test]

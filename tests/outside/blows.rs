@@ -23,7 +23,7 @@ fn assert_ends_badly(blow: &str, running: Running) {
 }
 
 /// The process id of one of the lab's workers.
-fn a_worker(lab: &Lab) -> String {
+pub fn a_worker(lab: &Lab) -> String {
     await_some("a worker runs", Duration::from_secs(10), || {
         let pid = lab.stage_value(
             "select min(pid) from pg_stat_activity
@@ -40,6 +40,30 @@ fn kill_9(lab: &Lab, pid: &str) {
     let pid = rustix::process::Pid::from_raw(pid.parse().expect("a pid")).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it runs");
     await_that("the stage is back", Duration::from_secs(20), || starts() > before);
+}
+
+/// Who is killed while a call of the stage goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Victim {
+    Worker,
+    Leader,
+    Postmaster,
+}
+
+impl Victim {
+    pub const ALL: [Victim; 3] = [Victim::Worker, Victim::Leader, Victim::Postmaster];
+
+    /// Kills it, and waits until the stage is back.
+    pub fn kill(self, lab: &Lab, leader: i32) {
+        match self {
+            Victim::Worker => kill_9(lab, &a_worker(lab)),
+            Victim::Leader => kill_9(lab, &leader.to_string()),
+            Victim::Postmaster => {
+                lab.pair.stage.kill();
+                lab.pair.stage.start_again();
+            }
+        }
+    }
 }
 
 fn terminate_source_backends(lab: &Lab) {

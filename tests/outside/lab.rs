@@ -4,8 +4,10 @@
 //! A test asks for a [`Lab`], pulls with a [`Pull`], and compares with [`Lab::assert_same_rows`].
 
 mod bench;
+mod calling;
 mod certificates;
 mod compare;
+mod deduping;
 mod pull;
 mod raw_client;
 mod rows;
@@ -18,7 +20,9 @@ mod version;
 mod wait;
 
 pub use bench::{Lab, Pair, READER_PASSWORD, TRUSTED};
+pub use calling::{Calling, try_call};
 pub use certificates::Authority;
+pub use deduping::{DEDUP, dedup, try_dedup};
 pub use pull::{Pull, Pulled};
 pub use raw_client::RawClient;
 pub use rows::Rows;
