@@ -10,6 +10,7 @@ mod dedup;
 mod plan;
 mod pull;
 mod reach;
+mod replay;
 mod survey;
 mod verify;
 mod wrapper;

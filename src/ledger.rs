@@ -10,6 +10,7 @@ mod book;
 mod coverage;
 mod pipeline;
 mod reject;
+mod replay;
 mod run;
 
 pub use book::{
@@ -19,6 +20,7 @@ pub use book::{
 pub use coverage::{covered, forget};
 pub use pipeline::{Care, Pipeline, Standing};
 pub use reject::rejected;
+pub use replay::{Reason, RejectQueue, StoredReject, drop_rejects, keep_rejects};
 pub use run::{Holder, NewRun, close_run, holder, lock_as_worker, open_run};
 
 use chrono::{DateTime, Utc};

@@ -6,7 +6,7 @@
 //! commits. With `commit => 'caller'` the same steps run inline in the caller's transaction.
 //!
 //! Beside the runs there are chores, done by one worker in committed steps: [`dedup`] takes doubles
-//! out of the target. Called by `api`.
+//! out of the target, [`replay`] takes rejects through the mapping again. Called by `api`.
 
 pub mod actor;
 mod chore;
@@ -15,6 +15,7 @@ pub mod crew;
 pub mod dedup;
 pub mod inline;
 pub mod leader;
+pub mod replay;
 pub mod report;
 pub mod request;
 

@@ -12,3 +12,4 @@ comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, t
 comment on function lrs_extract.cancel(bigint) is 'Stops a run that is under way; what it committed stays';
 comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled; rows in the target stay';
 comment on function lrs_extract.dedup(timestamptz, timestamptz, text) is 'Removes rows of the target that came twice, by id, in committed steps; the earliest stays';
+comment on function lrs_extract.replay(timestamptz, timestamptz, text) is 'Takes rejects through the present mapping again, in committed steps; what fits goes into the target';

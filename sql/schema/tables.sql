@@ -152,6 +152,8 @@ create table lrs_extract.reject (
   sqlstate    text not null,
   message     text not null,
   statement   text,
+  extra       jsonb,
+  altered     boolean not null default false,
   rejected_at timestamptz not null default clock_timestamp()
 );
 create index reject_pipeline_idx on lrs_extract.reject (pipeline, "timestamp");
@@ -159,6 +161,8 @@ create index reject_pipeline_idx on lrs_extract.reject (pipeline, "timestamp");
 comment on table lrs_extract.reject is 'Rows of the source that the target could not take, whole, with the reason';
 comment on column lrs_extract.reject.column_name is 'The target column whose value did not fit; null where the row as a whole was refused';
 comment on column lrs_extract.reject.statement is 'The statement''s text as the source sent it; bytes that are no UTF-8 come as \xNN';
+comment on column lrs_extract.reject.extra is 'Further columns of the source that the mapping took, as text; null where it took none';
+comment on column lrs_extract.reject.altered is 'Whether bytes of the row are written as \xNN: replay() then leaves it alone';
 
 select pg_catalog.pg_extension_config_dump('lrs_extract.pipeline', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.run_id_seq', '');

@@ -117,6 +117,8 @@ pub fn record_rejects(
                     reject.sqlstate.as_str().into(),
                     reject.message.as_str().into(),
                     reject.statement.as_deref().into(),
+                    reject.extra.as_deref().into(),
+                    reject.altered.into(),
                 ],
             )?;
         }

@@ -4,14 +4,21 @@
 use super::batch::{BatchShape, insert_statement};
 use super::target::Target;
 use crate::error::Failure;
+use crate::source::Field;
 use crate::transaction::Subtransaction;
 use crate::transform::{BadValue, Cell, FinishedRows, OnBadValue, Recipe};
+use serde_json::{Map, Value};
 use std::ffi::CString;
 use std::time::{Duration, Instant};
+
+/// A further column's value of this size is not kept with a reject: a jsonb holds 256 MB.
+const LARGEST_EXTRA: usize = 64 << 20;
 
 /// A row that goes to the table `reject`.
 #[derive(Debug)]
 pub struct RejectedRow {
+    /// The row's index in its chunk.
+    pub row: usize,
     /// Microseconds since 2000-01-01.
     pub timestamp: i64,
     pub actor: Option<i64>,
@@ -19,6 +26,10 @@ pub struct RejectedRow {
     pub sqlstate: String,
     pub message: String,
     pub statement: Option<String>,
+    /// The mapping's further source columns: a JSON object of texts.
+    pub extra: Option<String>,
+    /// Bytes that no text can hold were written as `\xNN`, in the statement or a further column.
+    pub altered: bool,
 }
 
 /// What a flush did.
@@ -97,7 +108,7 @@ impl Loader {
             }
             loaded.fallbacks += rows.fallbacks;
             for bad in &rows.rejects {
-                loaded.rejects.push(rejected(rows, bad));
+                loaded.rejects.push(self.rejected(rows, bad));
             }
         }
         let places: Vec<Place> = pending
@@ -207,12 +218,40 @@ impl Loader {
         if abort {
             return Err(self.abort(rows, &bad));
         }
-        loaded.rejects.push(rejected(rows, &bad));
+        loaded.rejects.push(self.rejected(rows, &bad));
         Ok(())
     }
 
+    fn rejected(&self, rows: &FinishedRows, bad: &BadValue) -> RejectedRow {
+        let row = &rows.raw.rows[bad.row];
+        let mut altered = false;
+        let mut text = |field: &Field| {
+            let (text, exact) = printable(rows.raw.field(field)?);
+            altered |= !exact;
+            Some(text)
+        };
+        let statement = text(&row.statement);
+        let columns = self.recipe.extra_columns().iter().zip(&row.extra);
+        let extra: Map<String, Value> = columns
+            // jsonb would not take it; without it, the row is as good as any that lacks the column.
+            .filter(|(_, field)| field.as_ref().is_none_or(|f| f.len() < LARGEST_EXTRA))
+            .map(|(name, field)| (name.clone(), text(field).map_or(Value::Null, Value::String)))
+            .collect();
+        RejectedRow {
+            row: bad.row,
+            timestamp: row.timestamp,
+            actor: row.actor,
+            column: bad.column.clone(),
+            sqlstate: bad.sqlstate.clone(),
+            message: bad.message.clone(),
+            statement,
+            extra: (!row.extra.is_empty()).then(|| Value::Object(extra).to_string()),
+            altered,
+        }
+    }
+
     fn abort(&self, rows: &FinishedRows, bad: &BadValue) -> Failure {
-        let row = rejected(rows, bad);
+        let row = &rows.raw.rows[bad.row];
         let key = crate::source::from_wire(row.timestamp)
             .map_or_else(|| row.timestamp.to_string(), |t| t.to_string());
         let actor = row.actor.map_or_else(|| "null".to_owned(), |a| a.to_string());
@@ -228,31 +267,22 @@ fn is_about_a_row(failure: &Failure) -> bool {
     ["22", "23", "44", "54"].iter().any(|class| failure.sqlstate.starts_with(class))
 }
 
-fn rejected(rows: &FinishedRows, bad: &BadValue) -> RejectedRow {
-    let row = &rows.raw.rows[bad.row];
-    RejectedRow {
-        timestamp: row.timestamp,
-        actor: row.actor,
-        column: bad.column.clone(),
-        sqlstate: bad.sqlstate.clone(),
-        message: bad.message.clone(),
-        statement: rows.raw.field(&row.statement).map(printable),
-    }
-}
-
-/// The text as it is; bytes that no text column can hold as `\xNN`.
-fn printable(bytes: &[u8]) -> String {
+/// The text as it is, bytes that no text column can hold as `\xNN`; and whether there were none.
+fn printable(bytes: &[u8]) -> (String, bool) {
     let mut text = String::with_capacity(bytes.len());
+    let mut exact = true;
     for chunk in bytes.utf8_chunks() {
         for (n, part) in chunk.valid().split('\0').enumerate() {
+            exact &= n == 0;
             text.push_str(if n > 0 { "\\x00" } else { "" });
             text.push_str(part);
         }
         for byte in chunk.invalid() {
+            exact = false;
             text.push_str(&format!("\\x{byte:02x}"));
         }
     }
-    text
+    (text, exact)
 }
 
 #[cfg(test)]
@@ -260,8 +290,10 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn a_rejected_statement_keeps_every_byte() {
-        assert_eq!(printable("한국\0 x".as_bytes()), "한국\\x00 x");
-        assert_eq!(printable(b"a\xffb"), "a\\xffb");
+    fn a_rejected_statement_keeps_every_byte_and_says_where_it_is_another() {
+        let written = |bytes: &[u8]| printable(bytes);
+        assert_eq!(written("한국\0 x".as_bytes()), ("한국\\x00 x".to_owned(), false));
+        assert_eq!(written(b"a\xffb"), ("a\\xffb".to_owned(), false));
+        assert_eq!(written("한국 \\x00".as_bytes()), ("한국 \\x00".to_owned(), true));
     }
 }

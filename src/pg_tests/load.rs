@@ -3,17 +3,17 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::error::Failure;
-    use crate::load::{self, Loader};
+    use crate::load::{self, Loader, RejectedRow};
     use crate::pg_compat;
     use crate::source::{RawChunk, RawRow};
     use crate::transform::{Mapping, OnBadValue, Recipe};
     use pgrx::prelude::*;
 
-    fn chunk(statements: &[&str]) -> RawChunk {
+    fn chunk<T: AsRef<[u8]>>(statements: &[T]) -> RawChunk {
         let mut raw = RawChunk::default();
         for (n, statement) in statements.iter().enumerate() {
             let start = raw.bytes.len();
-            raw.bytes.extend_from_slice(statement.as_bytes());
+            raw.bytes.extend_from_slice(statement.as_ref());
             raw.rows.push(RawRow {
                 timestamp: n as i64,
                 actor: None,
@@ -37,19 +37,29 @@ mod tests {
         policy: OnBadValue,
         statements: &[&str],
     ) -> Result<Outcome, Failure> {
+        let (rows, rejects) = flush(ddl, target, mapping, policy, chunk(statements))?;
+        let rejects = rejects.into_iter().map(|r| (r.timestamp, r.column, r.sqlstate)).collect();
+        Ok(Outcome { rows, rejects })
+    }
+
+    fn flush(
+        ddl: &str,
+        target: &str,
+        mapping: &str,
+        policy: OnBadValue,
+        raw: RawChunk,
+    ) -> Result<(u64, Vec<RejectedRow>), Failure> {
         Spi::run(ddl).unwrap();
         let target = load::describe(target, pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID))?;
         let mapping = Mapping::parse(mapping)?;
         let recipe = Recipe::new(&mapping, policy, "timestamp", pg_compat::SERVER_MAJOR, |name| {
             target.find(name)
         })?;
-        let rows = recipe.apply(chunk(statements), &mut recipe.workbench());
+        let rows = recipe.apply(raw, &mut recipe.workbench());
         let mut loader = Loader::new(&target, recipe)?;
         loader.push(rows);
         let loaded = loader.flush()?;
-        let rejects =
-            loaded.rejects.into_iter().map(|r| (r.timestamp, r.column, r.sqlstate)).collect();
-        Ok(Outcome { rows: loaded.rows, rejects })
+        Ok((loaded.rows, loaded.rejects))
     }
 
     fn count(table: &str) -> i64 {
@@ -117,6 +127,23 @@ mod tests {
         .unwrap();
         assert_eq!(failure.sqlstate, "22P02");
         assert!(failure.detail.unwrap().contains("actor null"));
+    }
+
+    #[pg_test]
+    fn a_rejected_row_says_whether_it_is_kept_as_it_came() {
+        let statements: [&[u8]; 3] = [br#"{"n": "a\xe9b"}"#, b"{\"n\": \"a\xe9b\"}", b"{\"n\": 1}"];
+        let (rows, rejects) = flush(
+            "create table public.t (n int)",
+            "public.t",
+            r#"{"n": {"path": ["n"]}}"#,
+            OnBadValue::Reject,
+            chunk(&statements),
+        )
+        .unwrap();
+        assert_eq!(rows, 1);
+        let kept: Vec<_> = rejects.iter().map(|r| (r.row, r.altered)).collect();
+        assert_eq!(kept, [(0, false), (1, true)]);
+        assert_eq!(rejects[0].statement, rejects[1].statement);
     }
 
     #[pg_test]

@@ -1,7 +1,7 @@
 //! Everything a worker needs to know of a pull.
 
-use crate::ledger::Care;
 use super::actor::Actor;
+use crate::ledger::Care;
 use crate::load::Target;
 use crate::slice::Interval;
 use crate::source::{ConnectSpec, WalkTable};

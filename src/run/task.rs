@@ -1,6 +1,7 @@
 //! What a worker is hired for, in one value that travels through shared memory.
 
 use super::dedup::DedupRequest;
+use super::replay::ReplayRequest;
 use super::request::Request;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -14,4 +15,6 @@ pub enum Task<'a> {
     Pull(Cow<'a, Request>),
     /// To take doubles out of the target, alone.
     Dedup(Cow<'a, DedupRequest>),
+    /// To take rejects through the mapping again, alone.
+    Replay(Cow<'a, ReplayRequest>),
 }

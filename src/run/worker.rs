@@ -58,6 +58,7 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
     let outcome = shared.task().and_then(|task| match task {
         Task::Pull(request) => work(&shared, slot, request.into_owned(), &argument),
         Task::Dedup(request) => chore::work(&shared, slot, &*request),
+        Task::Replay(request) => chore::work(&shared, slot, &*request),
     });
     match outcome {
         Ok(()) => slot.finish(),
