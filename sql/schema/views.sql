@@ -85,7 +85,13 @@ select r.run_id,
           greatest(
             extract(epoch from
               case when r.state = 'running' then pg_catalog.clock_timestamp()
-                   else coalesce(r.finished_at, r.started_at) end
+                   else coalesce(
+                     r.finished_at,
+                     -- One that nobody closed has its last sign of life.
+                     (select pg_catalog.max(b.finished_at)
+                        from lrs_extract.batch b
+                       where b.run_id = r.run_id),
+                     r.started_at) end
               - case when recent.rows > 0
                      then greatest(r.started_at, pg_catalog.clock_timestamp() - interval '1 minute')
                      else r.started_at end),
