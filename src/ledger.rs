@@ -12,6 +12,7 @@ mod pipeline;
 mod reject;
 mod replay;
 mod run;
+mod stage;
 
 pub use book::{
     BatchEntry, claim_slice, close_slice, note_commit_times, note_retry, record_batch,

@@ -1,5 +1,6 @@
 -- The first word stands: a run that failed is not cancelled afterwards.
 update lrs_extract.run
-   set state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, detail = $5, hint = $6
+   set state = $2, finished_at = clock_timestamp(), sqlstate = $3, error = $4, detail = $5, hint = $6,
+       stage_end = $7::jsonb
  where run_id = $1
    and state = 'running'

@@ -1,6 +1,6 @@
 -- A run whose processes are gone left its state behind: the pipeline's lock is ours now.
 -- $1: run_id, $2: pipeline, $3: from, $4: to, $5: batch size, $6: jobs, $7: commit, $8: again,
--- $9: caller, $10: leader's pid
+-- $9: caller, $10: leader's pid, $11: target, $12: the stage's counters
 with gone as (
   update lrs_extract.run r
      set state = 'interrupted',
@@ -9,5 +9,6 @@ with gone as (
      and r.state = 'running'
 )
 insert into lrs_extract.run
-  (run_id, pipeline, "from", "to", batch_size, jobs, commit_mode, again, caller, leader_pid)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+  (run_id, pipeline, "from", "to", batch_size, jobs, commit_mode, again, caller, leader_pid,
+   target, stage_start)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)

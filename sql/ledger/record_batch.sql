@@ -14,5 +14,6 @@ with checkpoint as (
 insert into lrs_extract.batch
   (run_id, batch_no, slice_no, partition, rows, rejected, bytes, last_timestamp, last_actor_id,
    source_wait_ms, transform_ms, insert_ms, elapsed_ms, worker, fallbacks,
-   lock_ms, throttle_ms)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $17, $18, $19, $20)
+   lock_ms, throttle_ms, wal_bytes)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $17, $18, $19, $20,
+        $21)

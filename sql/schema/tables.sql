@@ -53,6 +53,7 @@ create table lrs_extract.run (
   again       boolean not null,
   caller      text not null,
   leader_pid  int not null,
+  target      text,
   state       text not null default 'running',
   started_at  timestamptz not null default clock_timestamp(),
   finished_at timestamptz,
@@ -60,6 +61,8 @@ create table lrs_extract.run (
   error       text,
   detail      text,
   hint        text,
+  stage_start jsonb,
+  stage_end   jsonb,
   constraint run_state_check check (state in ('running', 'done', 'failed', 'cancelled', 'interrupted'))
 );
 create index run_pipeline_idx on lrs_extract.run (pipeline, run_id);
@@ -67,6 +70,9 @@ create index run_pipeline_idx on lrs_extract.run (pipeline, run_id);
 comment on table lrs_extract.run is 'One row for each call of pull()';
 comment on column lrs_extract.run."from" is 'Start of the period, after clipping, inclusive';
 comment on column lrs_extract.run."to" is 'End of the period, after clipping, exclusive';
+comment on column lrs_extract.run.target is 'The table that is loaded, as the run found it';
+comment on column lrs_extract.run.stage_start is 'What the stage had counted when the run began: checkpoints, autovacuums of the target; the view runs has the differences';
+comment on column lrs_extract.run.stage_end is 'The same when the run ended; null where nobody was there to look';
 comment on column lrs_extract.run.state is 'running, done, failed, cancelled, interrupted; a running one whose processes are gone shows as interrupted in the view runs';
 
 create table lrs_extract.slice (
@@ -125,6 +131,7 @@ create table lrs_extract.batch (
   fallbacks      bigint not null default 0,
   lock_ms        double precision not null default 0,
   throttle_ms    double precision not null default 0,
+  wal_bytes      bigint not null default 0,
   finished_at    timestamptz not null default clock_timestamp(),
   primary key (run_id, batch_no),
   foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
@@ -139,6 +146,7 @@ comment on column lrs_extract.batch.transform_ms is 'Time the load waited for fi
 comment on column lrs_extract.batch.insert_ms is 'Time spent in INSERT';
 comment on column lrs_extract.batch.lock_ms is 'Time in which the worker was seen waiting for a lock, mostly within insert_ms; sampled ten times a second';
 comment on column lrs_extract.batch.throttle_ms is 'Time held back by pause_while or max_bytes_per_second';
+comment on column lrs_extract.batch.wal_bytes is 'WAL that the worker wrote since its batch before, attempts that failed included';
 comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction tells';
 
 create table lrs_extract.reject (

@@ -23,6 +23,7 @@ select r.run_id,
        r.again,
        r.caller,
        r.leader_pid,
+       r.target,
        r.started_at,
        r.finished_at,
        s.slices,
@@ -31,6 +32,22 @@ select r.run_id,
        s.rejected,
        s.bytes,
        s.watermark,
+       (select coalesce(pg_catalog.sum(b.wal_bytes), 0)::bigint
+          from lrs_extract.batch b
+         where b.run_id = r.run_id) as wal_bytes,
+       -- Less than nothing: the statistics were reset meanwhile.
+       nullif(greatest(
+         (r.stage_end ->> 'checkpoints_timed')::bigint
+           - (r.stage_start ->> 'checkpoints_timed')::bigint, -1), -1) as checkpoints_timed,
+       nullif(greatest(
+         (r.stage_end ->> 'checkpoints_requested')::bigint
+           - (r.stage_start ->> 'checkpoints_requested')::bigint, -1), -1) as checkpoints_requested,
+       nullif(greatest(
+         (r.stage_end ->> 'autovacuums')::bigint
+           - (r.stage_start ->> 'autovacuums')::bigint, -1), -1) as autovacuums,
+       nullif(greatest(
+         (r.stage_end ->> 'autoanalyzes')::bigint
+           - (r.stage_start ->> 'autoanalyzes')::bigint, -1), -1) as autoanalyzes,
        r.sqlstate,
        r.error,
        r.detail,
@@ -47,7 +64,7 @@ select r.run_id,
      from lrs_extract.slice s
     where s.run_id = r.run_id
  ) s;
-comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call again goes on from there';
+comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call again goes on from there. Checkpoints of the server and autovacuums of the target are counted when it has ended';
 
 create view lrs_extract.progress as
 select r.run_id,

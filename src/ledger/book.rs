@@ -1,6 +1,6 @@
 //! The entries of a run at work: slices claimed, batches recorded with their watermark.
 
-use super::{as_owner, coverage, to_server};
+use super::{as_owner, coverage, stage, to_server};
 use crate::error::Failure;
 use crate::load::RejectedRow;
 use crate::slice::{Edge, Key};
@@ -84,6 +84,7 @@ fn write_batch(entry: &BatchEntry<'_>) -> Result<(), pgrx::spi::Error> {
                 entry.fallbacks.into(),
                 entry.lock_ms.into(),
                 entry.throttle_ms.into(),
+                stage::take_wal_bytes().into(),
             ],
         )?;
         Ok(())

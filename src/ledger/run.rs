@@ -1,7 +1,8 @@
 //! Runs: opened with their slices, closed with their outcome.
 
-use super::{as_owner, coverage, to_server};
+use super::{as_owner, coverage, stage, to_server};
 use crate::error::Failure;
+use crate::pg_compat;
 use crate::run::request::Request;
 use pgrx::prelude::*;
 
@@ -21,6 +22,10 @@ pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
 
 fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
     let request = new.request;
+    let target = request.target.sql_name.as_str();
+    let counters = stage::counters(Some(target))?;
+    // What this process wrote before is not the run's.
+    stage::take_wal_bytes();
     Spi::connect_mut(|client| {
         client.update(
             include_str!("../../sql/ledger/open_run.sql"),
@@ -36,6 +41,8 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                 request.again.into(),
                 request.caller.as_str().into(),
                 new.leader_pid.into(),
+                target.into(),
+                counters.into(),
             ],
         )?;
         for slice in &request.slices {
@@ -69,6 +76,7 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
 pub fn close_run(run_id: i64, state: &str, failure: Option<&Failure>) -> Result<(), Failure> {
     let part = |f: fn(&Failure) -> Option<&str>| failure.and_then(f).map(str::to_owned);
     as_owner(|| {
+        let counters = counters_at_end(run_id, state)?;
         Spi::connect_mut(|client| {
             client
                 .update(
@@ -81,12 +89,30 @@ pub fn close_run(run_id: i64, state: &str, failure: Option<&Failure>) -> Result<
                         part(|f| Some(&f.message)).into(),
                         part(|f| f.detail.as_deref()).into(),
                         part(|f| f.hint.as_deref()).into(),
+                        counters.into(),
                     ],
                 )
                 .map(|_| ())
         })
     })
     .map_err(Failure::from)
+}
+
+/// The stage's counters at the end of a run. A run that is being stopped has no time to wait for
+/// statistics: before 15 it goes without.
+fn counters_at_end(run_id: i64, state: &str) -> Result<Option<String>, pgrx::spi::Error> {
+    if state == "cancelled" && pg_compat::SERVER_MAJOR < 15 {
+        return Ok(None);
+    }
+    stage::counters(target_of(run_id)?.as_deref())
+}
+
+/// The name of the table that a run loads.
+pub fn target_of(run_id: i64) -> Result<Option<String>, pgrx::spi::Error> {
+    Spi::get_one_with_args(
+        "select (select r.target from lrs_extract.run r where r.run_id = $1)",
+        &[run_id.into()],
+    )
 }
 
 /// Takes the lock that the workers of a pipeline share, until this process ends.
