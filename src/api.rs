@@ -11,6 +11,7 @@ mod plan;
 mod pull;
 mod reach;
 mod replay;
+mod report;
 mod survey;
 mod verify;
 mod wrapper;

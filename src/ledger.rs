@@ -11,6 +11,7 @@ mod coverage;
 mod pipeline;
 mod reject;
 mod replay;
+mod report;
 mod run;
 mod stage;
 
@@ -22,6 +23,7 @@ pub use coverage::{covered, forget};
 pub use pipeline::{Care, Pipeline, Standing};
 pub use reject::rejected;
 pub use replay::{Reason, RejectQueue, StoredReject, drop_rejects, keep_rejects};
+pub use report::facts;
 pub use run::{Holder, NewRun, close_run, holder, lock_as_worker, open_run};
 
 use chrono::{DateTime, Utc};

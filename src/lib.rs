@@ -13,6 +13,7 @@
 //! | [`transform`] | raw rows to finished values, by the mapping | no |
 //! | [`load`] | finished values into the target, through SPI | yes |
 //! | [`ledger`] | runs, slices, batches, rejects; what is covered | yes |
+//! | [`report`] | what a run was like, as text or as a page | no |
 //! | [`slice`] | the arithmetic of keys, intervals and slices | no |
 //! | [`transaction`], [`latest`], [`settings`], [`error`], [`pg_compat`] | what they share | yes |
 //!
@@ -21,6 +22,7 @@
 #[cfg(not(panic = "unwind"))]
 compile_error!("errors cross the server's C frames by unwinding: build with panic = \"unwind\"");
 
+pub mod report;
 pub mod slice;
 pub mod source;
 pub mod transform;

@@ -59,6 +59,12 @@ pub fn present<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
     })
 }
 
+/// What is said of a run that nobody knows.
+pub fn no_such_run(run_id: i64) -> Failure {
+    Failure::new("42704", format!("run {run_id} does not exist"))
+        .with_hint("select run_id, state from lrs_extract.runs;")
+}
+
 /// A count that must be at least 1.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
-use super::arguments::{Period, present};
+use super::arguments::{Period, no_such_run, present};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline};
 use pgrx::datum::TimestampWithTimeZone;
@@ -27,8 +27,7 @@ fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
         })
     })?;
     match found {
-        None => Err(Failure::new("42704", format!("run {run_id} does not exist"))
-            .with_hint("select run_id, state from lrs_extract.runs;")),
+        None => Err(no_such_run(run_id)),
         Some((Some(state), Some(pid))) if state == "running" => {
             // As the caller: the server checks who may cancel whom.
             let told = Spi::get_one_with_args::<bool>(

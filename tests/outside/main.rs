@@ -36,6 +36,7 @@ mod rejects;
 mod replay;
 mod replay_rows;
 mod replay_stopping;
+mod report;
 mod resume;
 mod settings_mid_run;
 mod settle;
