@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing to build, try and test lrs_extract on Debian 12: the
 # build tools, cargo-pgrx, and servers with headers (13 and 16, and 15 and 18
-# where they can be had). Rust has to be there; root, or a user with sudo, is
-# needed only where something is missing. Run again, it finds everything and is
-# done at once.
+# where they can be had), with pg_cron where it is packaged. Rust has to be
+# there; root, or a user with sudo, is needed only where something is missing.
+# Run again, it finds everything and is done at once.
 #
 #   install.sh            tools and servers
 #   install.sh --tools    the build tools and cargo-pgrx only, for a server of your own
@@ -234,9 +234,7 @@ packages_server() {
     local version=$1
     apt_has "postgresql-server-dev-$version" && apt_has "postgresql-$version" || return 1
     no_default_cluster
-    apt_install "postgresql-$version" "postgresql-server-dev-$version" || return 1
-    # For the tests with pg_cron, which are left out where it is missing.
-    ! apt_has "postgresql-$version-cron" || apt_install "postgresql-$version-cron" || true
+    apt_install "postgresql-$version" "postgresql-server-dev-$version"
 }
 
 wheel_server() {
@@ -276,7 +274,40 @@ get_server() {
 }
 
 given_up() {
-    [ -n "$(find "$cache/pg$1.missing" -mtime "-$RETRY_DAYS" 2>/dev/null)" ]
+    [ -n "$(find "$cache/$1.missing" -mtime "-$RETRY_DAYS" 2>/dev/null)" ]
+}
+
+give_up() {
+    echo "Looked for in vain. Looked for again after $RETRY_DAYS day(s), or once this file is gone." \
+        >"$cache/$1.missing"
+}
+
+# pg_cron, for the tests that need it and say so where it is missing. Packages have it, wheels don't.
+install_cron() {
+    local version=$1 name=pg$1-cron
+    case ${found[$version]} in
+    /usr/lib/postgresql/*) ;;
+    *) return 0 ;;
+    esac
+    if [ -f "$("${found[$version]}" --sharedir)/extension/pg_cron.control" ]; then
+        rm -f "$cache/$name.missing"
+    elif given_up "$name"; then
+        say "pg_cron for PostgreSQL $version could not be had, going on without it ($cache/$name.missing)"
+    # In a shell of its own, which ends where there is neither root nor sudo: it is optional.
+    elif ! (get_cron "$version"); then
+        say "pg_cron for PostgreSQL $version cannot be had here: it is optional, going on without it"
+        give_up "$name"
+    fi
+}
+
+get_cron() {
+    local version=$1 package=postgresql-$1-cron
+    say "pg_cron for PostgreSQL $version is missing, looking for it …"
+    [ "$apt_fresh" = yes ] || apt_update
+    if ! apt_has "$package"; then
+        [ "$version" = 13 ] && add_bullseye && apt_has "$package" || return 1
+    fi
+    apt_install "$package"
 }
 
 install_servers() {
@@ -289,13 +320,15 @@ install_servers() {
     for version in $OPTIONAL; do
         if find_server "$version"; then
             rm -f "$cache/pg$version.missing"
-        elif given_up "$version"; then
+        elif given_up "pg$version"; then
             say "PostgreSQL $version could not be had, going on without it ($cache/pg$version.missing)"
         elif ! get_server "$version"; then
             say "PostgreSQL $version cannot be had here: it is optional, going on without it"
-            echo "Looked for in vain. Looked for again after $RETRY_DAYS day(s), or once this file is gone." \
-                >"$cache/pg$version.missing"
+            give_up "pg$version"
         fi
+    done
+    for version in $(sorted_versions); do
+        install_cron "$version"
     done
     # More than was asked for, if somebody names it.
     for version in 14 17; do
