@@ -31,6 +31,7 @@ mod locks_and_slots;
 mod mapping;
 mod never_twice;
 mod operator;
+mod pg_cron;
 mod privileges;
 mod rejects;
 mod replay;
