@@ -33,6 +33,7 @@ mod never_twice;
 mod operator;
 mod pg_cron;
 mod privileges;
+mod psql_notices;
 mod rejects;
 mod replay;
 mod replay_rows;
