@@ -93,7 +93,7 @@ fn start(
     };
     let connect = connection(&pipeline.server, role)?;
     let conversation = Conversation::new(&connect, "lrs_extract verify");
-    let pacing = || Pacing::new(pipeline.retries, pipeline.retry_delay, 1);
+    let pacing = || Pacing::new(pipeline.care.retries, pipeline.care.retry_delay, 1);
     let question = Question::about(&pipeline, period);
     let layout = conversation.insist(pacing(), move |session| question.ask(session))?;
     layout.reach.tell();
