@@ -28,7 +28,7 @@ pub use run::{Holder, NewRun, close_run, holder, lock_as_worker, open_run};
 
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::pg_sys;
+use pgrx::{IntoDatum, pg_sys};
 
 /// Class of the advisory locks: "lrs ".
 pub const LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrs ");
@@ -107,6 +107,18 @@ fn owner() -> pg_sys::Oid {
         pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
         owner
     }
+}
+
+/// A pipeline and a period, as the arguments $1 to $3 of a query.
+fn period_arguments(
+    pipeline: &str,
+    from: TimestampWithTimeZone,
+    to: TimestampWithTimeZone,
+) -> [(pg_sys::Oid, pg_sys::Datum); 3] {
+    let timestamp =
+        |t: TimestampWithTimeZone| (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(t.into_inner()));
+    let name = pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0));
+    [(pg_sys::TEXTOID, name), timestamp(from), timestamp(to)]
 }
 
 /// A timestamp for the server.

@@ -22,7 +22,7 @@ mod walk;
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use copy::{Field, RawChunk, RawRow, from_wire, to_wire};
-pub use count::{COUNT_INSTEAD, NO_HASH, StatementHash, Stride, Tally, tally};
+pub use count::{COUNT_INSTEAD, NO_HASH, StatementHash, Stride, Tally, is_about_a_value, tally};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};

@@ -77,13 +77,7 @@ pub fn survey(
     let connect = connection(&pipeline.server, current_role())?;
     let covered = if again { Vec::new() } else { ledger::covered(name, period.from, period.to)? };
     let question = Question {
-        names: TableNames {
-            table: pipeline.source_table.clone(),
-            timestamp: pipeline.timestamp_column.clone(),
-            actor: pipeline.actor_column.clone(),
-            statement: pipeline.statement_column.clone(),
-            extra: recipe.extra_columns().to_vec(),
-        },
+        names: pipeline.source_names(recipe.extra_columns()),
         from: ledger::from_server(period.from),
         to: ledger::from_server(period.to),
         settle: pipeline.settle,

@@ -14,7 +14,7 @@ use crate::run::pacing::Pacing;
 use crate::slice::{PlannedSlice, Width, lay_out};
 use crate::source::{
     COUNT_INSTEAD, NO_HASH, Session, SourceError, StatementHash, Table, TableNames, Tally,
-    WalkTable,
+    WalkTable, is_about_a_value,
 };
 use crate::transaction::catching;
 use crate::transform::{ColumnKind, ColumnMapping, Origin};
@@ -175,13 +175,7 @@ struct Layout {
 impl Question {
     fn about(pipeline: &Pipeline, period: Period) -> Question {
         Question {
-            names: TableNames {
-                table: pipeline.source_table.clone(),
-                timestamp: pipeline.timestamp_column.clone(),
-                actor: pipeline.actor_column.clone(),
-                statement: pipeline.statement_column.clone(),
-                extra: Vec::new(),
-            },
+            names: pipeline.source_names(&[]),
             from: ledger::from_server(period.from),
             to: ledger::from_server(period.to),
             settle: pipeline.settle,
@@ -286,8 +280,8 @@ impl Verification {
         }
         catching(count).map_err(|failure| {
             // A text column may hold what is no jsonb.
-            let about_a_value = ["22", "54"].iter().any(|c| failure.sqlstate.starts_with(c));
-            if about_a_value { failure.with_hint(COUNT_INSTEAD) } else { failure }
+            let odd = is_about_a_value(&failure.sqlstate);
+            if odd { failure.with_hint(COUNT_INSTEAD) } else { failure }
         })
     }
 }

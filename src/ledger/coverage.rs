@@ -1,8 +1,8 @@
 //! The memory of what a pipeline has pulled: read as intervals, taken back by `forget`.
 
-use super::{as_owner, from_server, to_server};
+use super::{as_owner, from_server, period_arguments, to_server};
 use crate::error::Failure;
-use crate::latest::{Query, Row};
+use crate::latest::{Row, select_now};
 use crate::slice::{Edge, Interval, subtract};
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
@@ -20,13 +20,11 @@ pub fn covered(
     from: TimestampWithTimeZone,
     to: TimestampWithTimeZone,
 ) -> Result<Vec<Interval>, Failure> {
-    let mut values = [
-        pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0)),
-        pg_sys::Datum::from(from.into_inner()),
-        pg_sys::Datum::from(to.into_inner()),
-    ];
-    // SAFETY: the values are of the query's types, and the columns are read as it selects them.
-    let intervals = as_owner(|| unsafe { COVERAGE.rows(&mut values, |row| read(row)) })?;
+    let arguments = period_arguments(pipeline, from, to);
+    // SAFETY: the values are of these types; the text lives in the caller's memory context.
+    let intervals = as_owner(|| unsafe {
+        select_now(include_str!("../../sql/ledger/coverage.sql"), &arguments, |row| read(row))
+    })?;
     Ok(intervals.into_iter().flatten().collect())
 }
 
@@ -49,11 +47,6 @@ unsafe fn read(row: &Row) -> Vec<Interval> {
         _ => Vec::new(),
     }
 }
-
-static COVERAGE: Query = Query::new(
-    include_str!("../../sql/ledger/coverage.sql"),
-    &[pg_sys::TEXTOID, pg_sys::TIMESTAMPTZOID, pg_sys::TIMESTAMPTZOID],
-);
 
 fn edge(timestamp: Option<TimestampWithTimeZone>, actor: Option<i64>) -> Option<Edge> {
     let timestamp = timestamp.and_then(from_server)?;

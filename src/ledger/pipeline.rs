@@ -4,6 +4,7 @@ use super::as_owner;
 use crate::error::Failure;
 use crate::latest::{Query, Row};
 use crate::slice::Width;
+use crate::source::TableNames;
 use crate::transform::{Mapping, OnBadValue};
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,17 @@ impl Standing {
     /// [`Failure`] when the ledger cannot be read.
     pub fn read(name: &str) -> Result<Option<Standing>, Failure> {
         find(name, standing)
+    }
+
+    /// By what names the source has its rows, `extra` columns among them.
+    pub fn source_names(&self, extra: &[String]) -> TableNames {
+        TableNames {
+            table: self.source_table.clone(),
+            timestamp: self.timestamp_column.clone(),
+            actor: self.actor_column.clone(),
+            statement: self.statement_column.clone(),
+            extra: extra.to_vec(),
+        }
     }
 }
 

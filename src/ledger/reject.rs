@@ -2,12 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use super::as_owner;
+use super::{as_owner, period_arguments};
 use crate::error::Failure;
 use crate::load::select_tally;
 use crate::source::Tally;
 use pgrx::datum::TimestampWithTimeZone;
-use pgrx::prelude::*;
 
 /// Counts the rejects of `pipeline` in `[from, to)`; `hash` is an expression over `statement`.
 ///
@@ -20,11 +19,7 @@ pub fn rejected(
     to: TimestampWithTimeZone,
 ) -> Result<Tally, Failure> {
     let sql = format!(include_str!("../../sql/ledger/rejected_rows.sql"), hash = hash);
-    let arguments = [
-        (pg_sys::TEXTOID, pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0))),
-        (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(from.into_inner())),
-        (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(to.into_inner())),
-    ];
+    let arguments = period_arguments(pipeline, from, to);
     // SAFETY: the values are of these types; the text lives in the caller's memory context.
     as_owner(|| unsafe { select_tally(&sql, &arguments) })
 }

@@ -134,8 +134,13 @@ pub fn tally(
 
 /// Where a statement is no jsonb, and only the hash needs it to be.
 fn with_way_out(error: SourceError, hash: &str) -> SourceError {
-    let about_a_value = ["22", "54"].iter().any(|class| error.sqlstate.starts_with(class));
-    if hash != NO_HASH && about_a_value { error.with_hint(COUNT_INSTEAD) } else { error }
+    let odd = hash != NO_HASH && is_about_a_value(&error.sqlstate);
+    if odd { error.with_hint(COUNT_INSTEAD) } else { error }
+}
+
+/// Whether an error is one of a single value: a bad one (class 22), or one beyond a limit (54).
+pub fn is_about_a_value(sqlstate: &str) -> bool {
+    ["22", "54"].iter().any(|class| sqlstate.starts_with(class))
 }
 
 /// The hint where statements cannot be hashed.
