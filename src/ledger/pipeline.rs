@@ -62,16 +62,6 @@ impl Pipeline {
                 .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);"))
         })
     }
-}
-
-impl Standing {
-    /// How the pipeline of that name stands now; `None` when it is gone.
-    ///
-    /// # Errors
-    /// [`Failure`] when the ledger cannot be read.
-    pub fn read(name: &str) -> Result<Option<Standing>, Failure> {
-        find(name, standing)
-    }
 
     /// By what names the source has its rows, `extra` columns among them.
     pub fn source_names(&self, extra: &[String]) -> TableNames {
@@ -82,6 +72,16 @@ impl Standing {
             statement: self.statement_column.clone(),
             extra: extra.to_vec(),
         }
+    }
+}
+
+impl Standing {
+    /// How the pipeline of that name stands now; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be read.
+    pub fn read(name: &str) -> Result<Option<Standing>, Failure> {
+        find(name, standing)
     }
 }
 

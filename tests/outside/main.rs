@@ -29,6 +29,7 @@ mod hostile_names;
 mod keyset_properties;
 mod locks_and_slots;
 mod mapping;
+mod monitoring;
 mod never_twice;
 mod operator;
 mod pg_cron;
