@@ -35,6 +35,7 @@ mod operator;
 mod pg_cron;
 mod privileges;
 mod psql_notices;
+mod recipes;
 mod rejects;
 mod replay;
 mod replay_rows;
