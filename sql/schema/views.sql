@@ -195,6 +195,7 @@ select t.run_id,
   from (
     select r.run_id,
            r.pipeline,
+           r.target,
            b.*,
            -- What no step accounts for is the checkpoint: the ledger's own rows, and the transaction.
            b.stated + b.rest as commit,
@@ -248,8 +249,10 @@ select t.run_id,
           (select pg_catalog.string_agg(x.indexrelid::pg_catalog.regclass::text, ', ' order by x.indexrelid)
              from pg_catalog.pg_index x
             where x.indrelid = o.oid) as indexes
-     from lrs_extract.pipeline p
-    cross join lateral (select pg_catalog.to_regclass(p.target_table) as oid) o
-    where p.name = t.pipeline
+     -- By the catalog's rows: to_regclass would take USAGE on the target's schema.
+     from pg_catalog.pg_class o
+     join pg_catalog.pg_namespace n on n.oid = o.relnamespace
+    where n.nspname = (pg_catalog.parse_ident(t.target))[1]
+      and o.relname = (pg_catalog.parse_ident(t.target))[2]
  ) g on true;
 comment on view lrs_extract.bottleneck is 'For each run, the shares of its workers'' time, the step to act on, and what to do about it';

@@ -76,6 +76,17 @@ fn a_slow_trigger_is_named() {
     Pull::everything().batch(500).run(&mut lab.stage());
     assert_eq!(verdict(&lab), "insert", "{}", shares(&lab));
     assert!(advice(&lab).contains("dawdle"), "{}", advice(&lab));
+    // Also to somebody who may see the view and nothing of the target.
+    let role = format!("onlooker_{}", lab.db);
+    lab.on_stage(&format!(
+        "create role {role}; grant usage on schema lrs_extract to {role};
+         grant select on lrs_extract.bottleneck to {role}"
+    ));
+    let mut onlooker = lab.stage();
+    onlooker.batch_execute(&format!("set role {role}")).expect("a role");
+    let row = onlooker.query_one("select advice from lrs_extract.bottleneck", &[]);
+    let said: String = row.expect("the advice").get(0);
+    assert!(said.contains("dawdle"), "{said}");
 }
 
 #[test]
