@@ -10,6 +10,31 @@ unsafe extern "C-unwind" {
     /// Rust function, which is no handler.
     #[link_name = "die"]
     fn server_die(signal: c_int);
+
+    /// How this process talks to its client (`src/include/libpq/libpq.h`).
+    static PqCommMethods: *const ClientMethods;
+}
+
+/// The first of the functions in `PQcommMethods`, the same in all versions.
+#[repr(C)]
+struct ClientMethods {
+    _comm_reset: unsafe extern "C-unwind" fn(),
+    _flush: unsafe extern "C-unwind" fn() -> c_int,
+    flush_if_writable: unsafe extern "C-unwind" fn() -> c_int,
+}
+
+/// Sends the client what is ready for it, as far as its socket takes it now; never waits.
+///
+/// The server itself sends rows by 8 kB or at the statement's end, which is too late for one that
+/// tells how far a long call is.
+pub fn flush_to_client() {
+    // SAFETY: on the main thread, between two messages. Without a client there is nothing in the
+    // buffer, and the function returns; a client that is gone is found at the next interrupt check.
+    unsafe {
+        if !pg_sys::MyProcPort.is_null() && !PqCommMethods.is_null() {
+            ((*PqCommMethods).flush_if_writable)();
+        }
+    }
 }
 
 /// Makes SIGTERM end this process as it ends a backend: at the next interrupt check, also inside a

@@ -9,6 +9,7 @@ use super::request::Request;
 use super::task::Task;
 use super::wait;
 use crate::error::{Failure, notice};
+use crate::pg_compat;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -105,6 +106,7 @@ impl Leader {
                 Standing::Died(n) => return Err(self.fail(died(n))),
                 Standing::AtWork => {}
             }
+            pg_compat::flush_to_client();
             let begun = Instant::now();
             wait::wait(None, NAP);
             self.crew().sample_locks(begun.elapsed());

@@ -319,7 +319,7 @@ fn a_run_goes_on_when_its_standby_becomes_a_primary() {
     let standby = standby_of(&lab, "");
     lab.on_source("create table acid.sign_of_life ()");
     standby.await_replay_of(&lab.pair.source);
-    lab.slow_target(100);
+    lab.slow_target(400);
     let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
     lab.pair.source.kill();
     on(&standby, "select pg_promote()");
