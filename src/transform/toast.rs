@@ -87,7 +87,9 @@ impl Toaster {
         let start = out.len();
         out.extend_from_slice(&[0; COMPRESSED_HEADER]);
         let size = match self.method {
-            Method::Pglz => self.pglz.compress(content, pglz_limit(content.len()), out),
+            Method::Pglz => {
+                pglz_limit(content.len()).and_then(|limit| self.pglz.compress(content, limit, out))
+            }
             Method::Lz4 => compress_lz4(&mut self.lz4, content, out),
         };
         let Some(size) = size else {
@@ -122,9 +124,9 @@ fn limit(content: usize) -> Option<usize> {
 }
 
 /// The largest compressed size worth storing as pglz: an eighth saved, header included.
-fn pglz_limit(content: usize) -> usize {
-    let eighth_saved = (content - content / 8).saturating_sub(COMPRESSED_HEADER);
-    limit(content).map_or(0, |limit| limit.min(eighth_saved))
+fn pglz_limit(content: usize) -> Option<usize> {
+    let eighth_saved = (content - content / 8).checked_sub(COMPRESSED_HEADER)?;
+    limit(content).map(|limit| limit.min(eighth_saved))
 }
 
 /// Appends the lz4 block to `out` if it is small enough.

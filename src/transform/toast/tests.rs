@@ -61,6 +61,19 @@ fn a_statement_is_compressed_and_noise_is_not() {
 }
 
 #[test]
+fn what_is_smaller_than_a_header_stays_plain() {
+    for method in [Method::Pglz, Method::Lz4] {
+        let mut toaster = Toaster::new(method, 16).unwrap();
+        for size in 0..12 {
+            let source = vec![b'a'; size];
+            let mut datum = Vec::new();
+            assert_eq!(toaster.compressed(&source, &mut datum), Form::Plain, "{size}");
+            assert_eq!(content(&datum, Form::Plain, method), source);
+        }
+    }
+}
+
+#[test]
 fn lz4_is_not_for_13() {
     assert_eq!(Toaster::new(Method::Lz4, 13).unwrap_err(), UnknownMethod { major: 13 });
     assert!(Toaster::new(Method::Pglz, 13).is_ok());
