@@ -1,5 +1,6 @@
 //! The README's recipes, run as they stand there.
 
+use std::io::Write;
 use std::process::Stdio;
 
 use crate::lab::{Lab, Pair, Pull, Rows};
@@ -22,15 +23,18 @@ fn sql_of(section: &str) -> Vec<&'static str> {
 
 /// Types `sql` into psql, which stops at the first error, and gives what it printed.
 fn psql(lab: &Lab, sql: &str) -> String {
-    let output = lab
+    let mut psql = lab
         .pair
         .stage
         .tool("psql")
         .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", &lab.db])
-        .args(["-c", sql])
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .expect("psql runs");
+    psql.stdin.take().expect("a pipe").write_all(sql.as_bytes()).expect("psql reads");
+    let output = psql.wait_with_output().expect("psql ends");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{sql}\n{said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -63,9 +67,7 @@ fn quick_start() {
     assert_ne!(server, on_the_stage, "the server's options are as the test knows them");
     let mapping = server.replace("user 'srcuser', password '…'", &lab.mapping_options());
     assert_ne!(mapping, server, "the mapping's options are as the test knows them");
-    for statement in mapping.split_inclusive(";\n") {
-        psql(&lab, statement);
-    }
+    psql(&lab, &mapping);
     lab.assert_all_rows();
 }
 
@@ -112,9 +114,7 @@ fn every_night() {
 fn a_day_once_more() {
     let lab = Lab::with(&Rows::of(3_000));
     lab.pull_all();
-    for statement in sql_of("A day once more")[0].split_inclusive(";\n") {
-        psql(&lab, statement);
-    }
+    psql(&lab, sql_of("A day once more")[0]);
     let again = "select count(*) from pipeline.aidt_raw a join lrs_extract.run r
                      on r.run_id = 2 and a.inserted_at >= r.started_at";
     assert_ne!(lab.stage_value(again), "0");
@@ -178,9 +178,7 @@ fn rows_that_did_not_fit() {
     );
     let pulled = lab.pull_all();
     assert!(pulled.rejected > 0, "{pulled:?}");
-    for statement in sql_of("Rows that did not fit")[0].split_inclusive(";\n") {
-        psql(&lab, statement);
-    }
+    psql(&lab, sql_of("Rows that did not fit")[0]);
     assert_eq!(lab.stage_value("select count(*) from lrs_extract.reject"), "0");
     assert_eq!(lab.stage_value("select count(*) from pipeline.aidt_raw"), "1000");
 }

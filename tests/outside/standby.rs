@@ -289,7 +289,8 @@ fn assert_survives_conflicts(kind: &str, settings: &str, trouble: &[&str]) {
     let mut source = lab.source();
     let count =
         format!("select {kind} from pg_stat_database_conflicts where datname = '{}'", lab.db);
-    await_that("the standby cancels for its recovery", Duration::from_secs(20), || {
+    // From 15 on a backend may tell of its conflicts ten seconds later.
+    await_that("the standby cancels for its recovery", Duration::from_secs(60), || {
         for sql in trouble {
             source.batch_execute(sql).expect(sql);
         }
