@@ -25,7 +25,7 @@ pub unsafe fn select_now<T>(
     arguments: &[(pg_sys::Oid, pg_sys::Datum)],
     read: impl FnMut(&Row) -> T,
 ) -> Result<Vec<T>, Failure> {
-    let sql = text(sql)?;
+    let sql = CString::new(sql).map_err(|_| Failure::internal("a query holds a zero byte"))?;
     let (mut types, mut values): (Vec<_>, Vec<_>) = arguments.iter().copied().unzip();
     // SAFETY: SPI is connected; the arguments outlive the call.
     let execute = || unsafe {
@@ -68,10 +68,9 @@ impl Query {
         read: impl FnMut(&Row) -> T,
     ) -> Result<Vec<T>, Failure> {
         debug_assert_eq!(values.len(), self.types.len());
-        let sql = text(self.sql)?;
         // SAFETY: SPI is connected; the values are of the plan's types.
         let execute = || unsafe {
-            match self.plan(&sql) {
+            match self.plan() {
                 Ok(plan) => {
                     pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), std::ptr::null(), true, 0)
                 }
@@ -89,11 +88,12 @@ impl Query {
     ///
     /// # Safety
     /// SPI must be connected.
-    unsafe fn plan(&self, sql: &CStr) -> Result<pg_sys::SPIPlanPtr, i32> {
+    unsafe fn plan(&self) -> Result<pg_sys::SPIPlanPtr, i32> {
         let kept = self.plan.load(Ordering::Relaxed);
         if !kept.is_null() {
             return Ok(kept);
         }
+        let sql = CString::new(self.sql).map_err(|_| pg_sys::SPI_ERROR_ARGUMENT)?;
         // SAFETY: the types are only read; a plan that is kept outlives SPI's connection.
         unsafe {
             let plan = pg_sys::SPI_prepare(
@@ -163,8 +163,4 @@ unsafe fn rows_now<T>(
         pg_sys::PopActiveSnapshot();
         rows
     }
-}
-
-fn text(sql: &str) -> Result<CString, Failure> {
-    CString::new(sql).map_err(|_| Failure::internal("a query holds a zero byte"))
 }

@@ -9,7 +9,6 @@ use crate::load::{self, Doubles};
 use crate::run::actor::Actor;
 use crate::run::crew::Crew;
 use crate::run::dedup::{self, DedupRequest};
-use pgrx::PgMemoryContexts;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -21,8 +20,7 @@ fn dedup(
     to: Option<TimestampWithTimeZone>,
     pipeline: default!(Option<String>, "'aidt'"),
 ) -> i64 {
-    // As in pull: whatever way the call ends, its memory context goes, and the worker with it.
-    let crew = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(Crew::default());
+    let crew = Crew::of_this_call();
     or_raise(dedup_period(from, to, pipeline, crew))
 }
 

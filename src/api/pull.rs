@@ -15,7 +15,6 @@ use crate::run::report::BatchReport;
 use crate::run::request::{CommitMode, Request, SliceRequest};
 use crate::settings;
 use crate::slice::{Piece, spread};
-use pgrx::PgMemoryContexts;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use std::sync::Arc;
@@ -79,10 +78,7 @@ fn pull(
         name!(elapsed_ms, f64),
     ),
 > {
-    // The crew goes into the memory context of the call before anything else: whatever way the
-    // call ends (error, cancel, terminate, limit, closed portal), the context is deleted, and the
-    // workers are stopped by that.
-    let crew = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(Crew::default());
+    let crew = Crew::of_this_call();
     let arguments = or_raise(check(from, to, batch, pipeline, jobs, commit, again));
     let run = or_raise(start(&arguments, crew));
     TableIterator::new(run)

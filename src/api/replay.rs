@@ -7,7 +7,6 @@ use crate::error::{Failure, or_raise};
 use crate::run::actor::Actor;
 use crate::run::crew::Crew;
 use crate::run::replay::{self, ReplayRequest};
-use pgrx::PgMemoryContexts;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -20,8 +19,7 @@ fn replay(
     to: Option<TimestampWithTimeZone>,
     pipeline: default!(Option<String>, "'aidt'"),
 ) -> i64 {
-    // As in pull: whatever way the call ends, its memory context goes, and the worker with it.
-    let crew = PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(Crew::default());
+    let crew = Crew::of_this_call();
     or_raise(replay_period(from, to, pipeline, crew))
 }
 

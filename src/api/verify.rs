@@ -113,7 +113,6 @@ fn start(
 
 /// The target column that has the rows' time, by which they belong to a slice.
 fn timestamp_column(pipeline: &Pipeline, target: &Target) -> Result<String, Failure> {
-    let origin = Origin::Source(pipeline.timestamp_column.clone());
     let whole = |column: &&ColumnMapping| {
         target.column(&column.column).is_some_and(|c| {
             // A precision below microseconds rounds, and may move a row into the next slice.
@@ -121,8 +120,8 @@ fn timestamp_column(pipeline: &Pipeline, target: &Target) -> Result<String, Fail
                 && !(0..6).contains(&c.type_modifier)
         })
     };
-    let found = pipeline.mapping.columns.iter().filter(|c| c.origin == origin).find(whole);
-    found.map(|c| c.column.clone()).ok_or_else(|| {
+    let mut columns = pipeline.mapping.filled_from_source(&pipeline.timestamp_column);
+    columns.find(whole).map(|c| c.column.clone()).ok_or_else(|| {
         Failure::new(
             "0A000",
             format!(

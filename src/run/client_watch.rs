@@ -3,18 +3,17 @@
 #![allow(unsafe_code)]
 
 use super::thread::spawn_quiet;
-use super::wait::{GONE, client_socket};
+use super::wait::{GONE, Waker, client_socket};
 use crate::error::Failure;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
 
 /// Cancels the statement that runs in this backend when its client has gone, until it is dropped.
 ///
 /// The server itself only looks when it writes (and from 14 on, with
 /// `client_connection_check_interval`).
 pub struct ClientWatch {
-    over: Arc<OwnedFd>,
+    over: Waker,
 }
 
 impl ClientWatch {
@@ -23,9 +22,7 @@ impl ClientWatch {
     /// # Errors
     /// When the process has no thread or file descriptor left.
     pub fn start() -> Result<ClientWatch, Failure> {
-        let over = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
-            .map_err(|e| Failure::new("53000", format!("could not make an eventfd: {e}")))?;
-        let over = Arc::new(over);
+        let over = Waker::new()?;
         if let Some(client) = client_socket() {
             let over = over.clone();
             // A descriptor of its own: the backend's may be closed before this thread looks again.
@@ -38,8 +35,7 @@ impl ClientWatch {
                     // blocked; there, it is what pg_cancel_backend sends.
                     unsafe { libc::kill(libc::getpid(), libc::SIGINT) };
                 }
-            })
-            .map_err(|e| Failure::new("53000", format!("could not start a thread: {e}")))?;
+            })?;
         }
         Ok(ClientWatch { over })
     }
@@ -47,13 +43,12 @@ impl ClientWatch {
 
 impl Drop for ClientWatch {
     fn drop(&mut self) {
-        // It fails only when the counter is full, and then the thread is awake anyway.
-        let _ = rustix::io::write(self.over.as_fd(), &1u64.to_ne_bytes());
+        self.over.wake();
     }
 }
 
 /// Waits for the one or the other; whether it was the client.
-fn is_gone(client: &OwnedFd, over: &OwnedFd) -> bool {
+fn is_gone(client: &OwnedFd, over: &Waker) -> bool {
     let mut watched = [PollFd::new(over, PollFlags::IN), PollFd::new(client, GONE)];
     while let Err(rustix::io::Errno::INTR) = poll(&mut watched, None) {}
     watched[0].revents().is_empty() && watched[1].revents().intersects(GONE)

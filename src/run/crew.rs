@@ -9,6 +9,7 @@ use super::task::Task;
 use super::worker::WorkerArgument;
 use crate::error::Failure;
 use crate::ledger;
+use pgrx::PgMemoryContexts;
 use pgrx::pg_sys::BgwHandleStatus::{BGWH_NOT_YET_STARTED, BGWH_STARTED};
 use pgrx::prelude::*;
 use std::time::{Duration, Instant};
@@ -46,6 +47,13 @@ enum Status {
 }
 
 impl Crew {
+    /// A crew without workers, in the memory context of the SQL call that is under way. It is to be
+    /// made before anything else: whatever way the call ends (error, cancel, terminate, limit,
+    /// closed portal), the context is deleted, and the workers are stopped by that.
+    pub fn of_this_call() -> *mut Crew {
+        PgMemoryContexts::CurrentMemoryContext.leak_and_drop_on_delete(Crew::default())
+    }
+
     /// Keeps the claim on the pipeline until the crew is dropped.
     pub fn keep(&mut self, claim: Claim) {
         self.claim = Some(claim);

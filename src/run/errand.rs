@@ -159,8 +159,7 @@ pub fn run<T: Send + 'static>(
         line.release();
         let _ = answer.send(outcome);
         wake.wake();
-    })
-    .map_err(|e| Failure::new("53000", format!("could not start a thread: {e}")))?;
+    })?;
     let limit = connect.limits.connect + connect.limits.statement * 2;
     let begun = Instant::now();
     loop {

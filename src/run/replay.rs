@@ -274,8 +274,7 @@ impl Transform {
                 }
                 wake.wake();
             }
-        })
-        .map_err(|e| Failure::new("53000", format!("could not start a thread: {e}")))?;
+        })?;
         Ok(Transform { input, output, waker })
     }
 

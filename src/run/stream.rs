@@ -102,16 +102,14 @@ impl Stream {
             inputs.push(input);
             lanes.push(made);
             let (recipe, waker, busy) = (recipe.clone(), waker.clone(), in_transform.clone());
-            spawn_quiet("lrs transform", move || transform(&raw, &output, &recipe, &waker, &busy))
-                .map_err(|e| no_thread(&e))?;
+            spawn_quiet("lrs transform", move || transform(&raw, &output, &recipe, &waker, &busy))?;
         }
         let limits = request.connect.limits;
         let (busy, wake) = (in_transform.clone(), waker.clone());
         let (for_reader, parked) = (budget.clone(), parking.clone());
         let reader = spawn_quiet("lrs reader", move || {
             read(&request, &for_reader, &parked, &inputs, &busy, &wake);
-        })
-        .map_err(|e| no_thread(&e))?;
+        })?;
         Ok(Stream {
             budget,
             waker,
@@ -219,10 +217,6 @@ impl Drop for Stream {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
-}
-
-fn no_thread(error: &std::io::Error) -> Failure {
-    Failure::new("53000", format!("could not start a thread: {error}"))
 }
 
 /// The reader thread: the walk, dealt out to the transform threads in turn.

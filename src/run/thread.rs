@@ -3,18 +3,18 @@
 
 #![allow(unsafe_code)]
 
+use crate::error::Failure;
 use crate::transform::STACK_BYTES;
-use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread that has every signal blocked from its first instruction on.
 ///
 /// # Errors
-/// When the system has no thread left.
+/// 53000 when the system has no thread left.
 pub fn spawn_quiet<T: Send + 'static>(
     name: &str,
     f: impl FnOnce() -> T + Send + 'static,
-) -> io::Result<JoinHandle<T>> {
+) -> Result<JoinHandle<T>, Failure> {
     // SAFETY: plain libc calls on local values. A new thread inherits the mask of the one that
     // starts it, which gets its own back right after.
     unsafe {
@@ -25,6 +25,6 @@ pub fn spawn_quiet<T: Send + 'static>(
         let builder = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
         let started = builder.spawn(f);
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        started
+        started.map_err(|e| Failure::new("53000", format!("could not start a thread: {e}")))
     }
 }

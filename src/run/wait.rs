@@ -9,8 +9,8 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Wakes the main thread from another: a latch must not be set from a thread of ours, a file
-/// descriptor may be written to.
+/// Wakes one thread from another. The main one is woken by it too: a latch must not be set from a
+/// thread of ours, a file descriptor may be written to.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<OwnedFd>);
 
@@ -23,7 +23,7 @@ impl Waker {
             .map_err(|e| Failure::new("53000", format!("could not make an eventfd: {e}")))
     }
 
-    /// Wakes the main thread.
+    /// Wakes the thread that waits.
     pub fn wake(&self) {
         // It fails only when the counter is full, and then the thread is awake anyway.
         let _ = rustix::io::write(self.0.as_fd(), &1u64.to_ne_bytes());
@@ -31,6 +31,12 @@ impl Waker {
 
     fn clear(&self) {
         let _ = rustix::io::read(self.0.as_fd(), &mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 
