@@ -182,7 +182,8 @@ fn a_step_reads_the_places_that_it_names_and_no_others() {
 fn a_pull_beside_it_is_refused() {
     let lab = Lab::of_pairs(25_000);
     lab.slow_steps(1_500);
-    let running = lab.start_dedup_and_await_a_step();
+    let dedup = lab.stepwise_dedup();
+    let (lab, running) = (&dedup.lab, dedup.start_and_await_a_step());
     for call in [Pull::everything().call(), DEDUP.to_owned()] {
         lab.assert_refused_beside(&call, running.leader, "dedup of pipeline aidt: step");
     }

@@ -16,6 +16,7 @@ mod server;
 mod session;
 mod small_disk;
 mod standby;
+mod stopping;
 mod version;
 mod wait;
 
@@ -30,5 +31,6 @@ pub use running::Running;
 pub use server::{Server, ServerPlan};
 pub use session::{Notices, refusal, whole_text};
 pub use small_disk::SmallDisk;
+pub use stopping::Stepwise;
 pub use version::Version;
 pub use wait::{await_some, await_that};

@@ -73,13 +73,7 @@ fn replayed_as_text(lab: &Lab) -> i64 {
 
 #[test]
 fn values_are_made_and_compressed_as_in_a_pull() {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(
-        "insert into acid.lrs_statement_new
-         select '2025-04-01 00:00+00'::timestamptz + n * interval '1 minute',
-                acid.statement(n, false) || jsonb_build_object('text', repeat('answer ' || n % 7 || ' ', 60 * n)), n
-         from generate_series(1, 120) n",
-    );
+    let lab = Lab::of_growing_statements();
     lab.pull_all();
     let bytes = "select md5(string_agg(pg_column_size(\"statement\") || ' ' || \"statement\"::text, ',' order by id)) from pipeline.aidt_raw";
     let pulled = lab.stage_value(bytes);

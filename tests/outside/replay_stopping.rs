@@ -1,18 +1,11 @@
 //! `replay` ended midway, or with others at work on the pipeline: at every moment source rows =
 //! target rows + rejects, and the same call goes on with the rest.
 
-use std::time::{Duration, Instant};
-
-use crate::blows::{Victim, a_worker};
 use crate::lab::{
-    Calling, DEDUP, Lab, Pair, Pull, RawClient, Rows, ServerPlan, Version, await_that, refusal,
-    try_call, whole_text,
+    Calling, DEDUP, Lab, Pair, Pull, Rows, ServerPlan, Stepwise, Version, refusal, try_call,
+    whole_text,
 };
 use crate::replay::{REPLAY, rejects, replayed};
-
-/// From the caller's end to the worker's.
-const STOPS_WITHIN: Duration = Duration::from_millis(1_500);
-const STEPS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A lab of whose rows six in seven are rejects that would fit now.
 fn lab_with_rejects(pair: Pair, rows: i64) -> Lab {
@@ -24,26 +17,15 @@ fn lab_with_rejects(pair: Pair, rows: i64) -> Lab {
     lab
 }
 
-/// The same with several steps to go, each of which takes more than a second.
-fn slow_lab() -> Lab {
+fn stepwise(lab: Lab) -> Stepwise {
+    Stepwise { lab, name: "replay", call: REPLAY, left: rejects }
+}
+
+/// Several steps to go, each of which takes more than a second.
+fn slow_replay() -> Stepwise {
     let lab = lab_with_rejects(Pair::shared(), 5_000);
     lab.slow_target(1_500);
-    lab
-}
-
-fn start(lab: &Lab) -> Calling {
-    Calling::by(lab.stage(), REPLAY)
-}
-
-fn await_a_step(lab: &Lab, before: i64) {
-    await_that("a step is committed", STEPS_WITHIN, || rejects(lab) < before);
-}
-
-fn start_and_await_a_step(lab: &Lab) -> Calling {
-    let before = rejects(lab);
-    let running = start(lab);
-    await_a_step(lab, before);
-    running
+    stepwise(lab)
 }
 
 /// Makes each step spend its time in the commit: its rows are in the target by then, and its
@@ -65,120 +47,71 @@ fn assert_rest_goes_in(lab: &Lab) {
     lab.assert_all_rows();
 }
 
-#[test]
-fn after_every_kill_all_rows_are_there_once_and_the_next_call_goes_on() {
-    let lab = lab_with_rejects(Pair::own(), 14_000);
-    lab.slow_target(700);
-    for victim in Victim::ALL {
-        let running = start_and_await_a_step(&lab);
-        victim.kill(&lab, running.leader);
-        assert!(running.result().is_err(), "{victim:?} killed: the call should end with an error");
-        lab.assert_nothing_left_running();
-        lab.assert_all_rows();
-    }
-    lab.quick_target();
-    slow_commits(&lab);
-    for victim in Victim::ALL {
-        let running = start_and_await_a_step(&lab);
-        victim.kill(&lab, running.leader);
-        assert!(running.result().is_err(), "{victim:?} killed: the call should end with an error");
-        lab.assert_nothing_left_running();
-        lab.assert_all_rows();
-    }
-    lab.on_stage("drop trigger dawdle on pipeline.aidt_raw");
-    assert_rest_goes_in(&lab);
-}
-
-/// The worker is gone soon after `ended`, no row is lost or twice, and the same call goes on.
-fn assert_stopped_midway(lab: &Lab, ended: Instant) {
-    lab.assert_nothing_left_running();
-    assert!(ended.elapsed() < STOPS_WITHIN, "stopped only after {:?}", ended.elapsed());
+/// No row is lost or twice, and the same call goes on.
+fn assert_midway(lab: &Lab) {
     lab.assert_all_rows();
     lab.quick_target();
     assert_rest_goes_in(lab);
 }
 
 #[test]
+fn after_every_kill_all_rows_are_there_once_and_the_next_call_goes_on() {
+    let replay = stepwise(lab_with_rejects(Pair::own(), 14_000));
+    let lab = &replay.lab;
+    lab.slow_target(700);
+    replay.kill_all(Lab::assert_all_rows);
+    lab.quick_target();
+    slow_commits(lab);
+    replay.kill_all(Lab::assert_all_rows);
+    lab.on_stage("drop trigger dawdle on pipeline.aidt_raw");
+    assert_rest_goes_in(lab);
+}
+
+#[test]
 fn a_cancel_stops_it_within_a_second() {
-    let lab = slow_lab();
-    let running = start_and_await_a_step(&lab);
-    let ended = Instant::now();
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
-    assert_eq!(refusal(running.result()).code().code(), "57014");
-    assert_stopped_midway(&lab, ended);
+    let replay = slow_replay();
+    replay.cancel();
+    assert_midway(&replay.lab);
 }
 
 #[test]
 fn a_terminated_caller_stops_it() {
-    let lab = slow_lab();
-    let running = start_and_await_a_step(&lab);
-    let ended = Instant::now();
-    lab.on_stage(&format!("select pg_terminate_backend({})", running.leader));
-    assert!(running.result().is_err());
-    assert_stopped_midway(&lab, ended);
+    let replay = slow_replay();
+    replay.terminate_caller();
+    assert_midway(&replay.lab);
 }
 
 #[test]
 fn a_statement_timeout_stops_it() {
-    let lab = slow_lab();
-    let mut session = lab.stage();
-    session.batch_execute("set statement_timeout = '3500 ms'").expect("set");
-    assert_eq!(refusal(try_call(&mut session, REPLAY)).code().code(), "57014");
-    assert_stopped_midway(&lab, Instant::now());
+    let replay = slow_replay();
+    replay.time_out();
+    assert_midway(&replay.lab);
 }
 
 #[test]
 fn a_client_that_vanishes_stops_it() {
-    let lab = slow_lab();
-    let before = rejects(&lab);
-    let mut client = RawClient::connect(&lab);
-    client.send(&format!("select {REPLAY}"));
-    await_a_step(&lab, before);
-    let ended = Instant::now();
-    drop(client);
-    assert_stopped_midway(&lab, ended);
+    let replay = slow_replay();
+    replay.lose_the_client();
+    assert_midway(&replay.lab);
 }
 
 #[test]
 fn a_terminated_worker_ends_the_call_in_words() {
-    let lab = slow_lab();
-    let running = start_and_await_a_step(&lab);
-    let ended = Instant::now();
-    lab.on_stage(&format!("select pg_terminate_backend({})", a_worker(&lab)));
-    let refused = refusal(running.result());
-    assert_eq!(refused.code().code(), "57P01", "{}", whole_text(&refused));
-    let hint = refused.hint().unwrap_or_default();
-    assert!(hint.contains("The same call"), "{}", whole_text(&refused));
-    assert_stopped_midway(&lab, ended);
+    let replay = slow_replay();
+    replay.terminate_worker();
+    assert_midway(&replay.lab);
 }
 
 #[test]
 fn a_worker_that_waits_for_a_lock_can_be_cancelled() {
-    let lab = lab_with_rejects(Pair::shared(), 500);
-    let mut blocker = lab.stage();
-    blocker.batch_execute("begin; lock table pipeline.aidt_raw").expect("a lock");
-    let running = start(&lab);
-    lab.await_a_worker_that_waits_for_a_lock();
-    let ended = Instant::now();
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
-    assert_eq!(refusal(running.result()).code().code(), "57014");
-    lab.assert_nothing_left_running();
-    assert!(ended.elapsed() < STOPS_WITHIN, "stopped only after {:?}", ended.elapsed());
-    drop(blocker);
-    lab.assert_all_rows();
+    let replay = stepwise(lab_with_rejects(Pair::shared(), 500));
+    replay.cancel_while_it_waits_for_a_lock();
+    replay.lab.assert_all_rows();
 }
 
 #[test]
 fn a_lock_of_the_callers_own_transaction_is_told_at_once() {
-    let lab = lab_with_rejects(Pair::shared(), 500);
-    let mut session = lab.stage();
-    session.batch_execute("begin; lock table pipeline.aidt_raw").expect("a lock");
-    let began = Instant::now();
-    let refused = refusal(Calling::by(session, REPLAY).result());
-    assert!(began.elapsed() < Duration::from_secs(15), "only after {:?}", began.elapsed());
-    assert_eq!(refused.code().code(), "40P01", "{}", whole_text(&refused));
-    assert!(refused.hint().is_some_and(|h| h.contains("replay")), "{}", whole_text(&refused));
-    lab.assert_nothing_left_running();
+    stepwise(lab_with_rejects(Pair::shared(), 500)).assert_own_lock_is_told_at_once();
 }
 
 #[test]
@@ -189,7 +122,7 @@ fn a_reject_that_somebody_deletes_meanwhile_is_not_loaded() {
     other
         .batch_execute("begin; delete from lrs_extract.reject where reject_id % 2 = 0")
         .expect("a delete");
-    let running = start(&lab);
+    let running = Calling::by(lab.stage(), REPLAY);
     lab.await_a_worker_that_waits_for_a_lock();
     other.batch_execute("commit").expect("a commit");
     let went_in = running.result().expect("a count");
@@ -199,8 +132,9 @@ fn a_reject_that_somebody_deletes_meanwhile_is_not_loaded() {
 
 #[test]
 fn beside_it_every_other_call_is_refused_and_told_who_holds_the_pipeline() {
-    let lab = slow_lab();
-    let running = start_and_await_a_step(&lab);
+    let replay = slow_replay();
+    let lab = &replay.lab;
+    let running = replay.start_and_await_a_step();
     let forget = "lrs_extract.forget('2025-03-01', '2025-08-01')";
     for call in [&Pull::everything().call(), DEDUP, REPLAY, forget] {
         lab.assert_refused_beside(call, running.leader, "replay of pipeline aidt: step");

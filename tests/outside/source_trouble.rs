@@ -138,18 +138,8 @@ fn a_lock_on_the_source_is_waited_for_with_patience_and_retries() {
 #[test]
 fn a_source_that_is_out_of_slots_is_asked_again() {
     let lab = Lab::with(&Rows::of(200));
-    let role = format!("{}_reader", lab.db);
-    lab.on_source(&format!(
-        "create role {role} login password 'correct horse' in role reader connection limit 0"
-    ));
-    lab.on_stage(&format!(
-        "alter user mapping for current_user server lrs_source options (set user '{role}')"
-    ));
+    lab.turn_the_reader_away();
     let running = lab.start(&Pull::everything());
-    await_that("the reader is turned away", Duration::from_secs(20), || {
-        let turned_away = format!("too many connections for role \"{role}\"");
-        lab.pair.source.log().contains(&turned_away)
-    });
-    lab.on_source(&format!("alter role {role} connection limit -1"));
+    lab.let_the_reader_in_after_a_refusal();
     assert_eq!(running.pulled().rows, 200);
 }

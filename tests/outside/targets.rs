@@ -183,13 +183,7 @@ fn stored_values_are_the_bytes_that_an_insert_would_have_stored() {
 
 #[test]
 fn statements_that_are_compressed_take_the_room_that_an_insert_would_have_taken() {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(
-        "insert into acid.lrs_statement_new
-         select '2025-04-01 00:00+00'::timestamptz + n * interval '1 minute',
-                acid.statement(n, false) || jsonb_build_object('text', repeat('answer ' || n % 7 || ' ', 60 * n)), n
-         from generate_series(1, 120) n",
-    );
+    let lab = Lab::of_growing_statements();
     lab.pull_all();
     lab.assert_all_rows();
     lab.on_stage(

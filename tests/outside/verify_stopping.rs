@@ -72,19 +72,9 @@ fn a_count_that_no_range_brings_under_the_timeout_ends_in_words() {
 #[test]
 fn a_source_that_is_out_of_slots_is_asked_again() {
     let lab = Lab::with(&Rows::of(200));
-    let role = format!("{}_reader", lab.db);
-    lab.on_source(&format!(
-        "create role {role} login password 'correct horse' in role reader connection limit 0"
-    ));
-    lab.on_stage(&format!(
-        "alter user mapping for current_user server lrs_source options (set user '{role}')"
-    ));
+    lab.turn_the_reader_away();
     let underway = start(&lab);
-    await_that("the reader is turned away", Duration::from_secs(20), || {
-        let turned_away = format!("too many connections for role \"{role}\"");
-        lab.pair.source.log().contains(&turned_away)
-    });
-    lab.on_source(&format!("alter role {role} connection limit -1"));
+    lab.let_the_reader_in_after_a_refusal();
     assert_eq!(underway.result().expect("verified"), "200 0 0 f");
 }
 

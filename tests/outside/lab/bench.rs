@@ -174,22 +174,54 @@ impl Lab {
         self.on_stage("drop trigger linger on pipeline.aidt_raw");
     }
 
-    /// Makes every row that the reader reads take so many seconds: a row security policy, volatile,
-    /// sees to it.
+    /// Makes every row that the reader reads take so many seconds.
     pub fn slow_source(&self, seconds: &str) {
         self.on_source(&format!(
             "create function acid.dawdle() returns boolean language plpgsql volatile as
-                 $$ begin perform pg_sleep({seconds}); return true; end $$;
-             do $$ declare part regclass; begin
+                 $$ begin perform pg_sleep({seconds}); return true; end $$"
+        ));
+        self.call_when_read("acid.dawdle()");
+    }
+
+    /// Has the source call a function, which must return true, when the reader reads rows: a row
+    /// security policy sees to it, for each row, or once a statement where the function is stable.
+    pub fn call_when_read(&self, call: &str) {
+        self.on_source(&format!(
+            "do $$ declare part regclass; begin
                  for part in select 'acid.lrs_statement_new'::regclass union
                              select inhrelid::regclass from pg_inherits
                              where inhparent = 'acid.lrs_statement_new'::regclass
                  loop
                      execute format('alter table %s enable row level security', part);
-                     execute format('create policy dawdle on %s using (acid.dawdle())', part);
+                     execute format('create policy called on %s using ({call})', part);
                  end loop;
              end $$"
         ));
+    }
+
+    /// From now on the stage reads as a role of this lab whose connections the source refuses.
+    pub fn turn_the_reader_away(&self) {
+        let role = self.refused_reader();
+        self.on_source(&format!(
+            "create role {role} login password '{READER_PASSWORD}' in role {READER} connection limit 0"
+        ));
+        self.on_stage(&format!(
+            "alter user mapping for current_user server lrs_source options (set user '{role}')"
+        ));
+    }
+
+    /// Waits until the source has refused that role, and lets it in.
+    pub fn let_the_reader_in_after_a_refusal(&self) {
+        let role = self.refused_reader();
+        await_that("the reader is turned away", Duration::from_secs(20), || {
+            let turned_away = format!("too many connections for role \"{role}\"");
+            self.pair.source.log().contains(&turned_away)
+        });
+        self.on_source(&format!("alter role {role} connection limit -1"));
+    }
+
+    fn refused_reader(&self) -> String {
+        format!("{}_reader", self.db)
     }
 
     /// How many batches all runs together have committed.

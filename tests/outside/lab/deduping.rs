@@ -1,12 +1,8 @@
 //! A call of `lrs_extract.dedup`, and targets that give it something to do.
 
-use std::time::Duration;
-
 use postgres::{Client, Error};
 
-use super::{Calling, Lab, Rows, await_that, try_call};
-
-const STEPS_WITHIN: Duration = Duration::from_secs(60);
+use super::{Calling, Lab, Rows, Stepwise, try_call};
 
 /// A call for all that a target has by default.
 pub const DEDUP: &str = "lrs_extract.dedup('2025-03-01', '2025-08-01')";
@@ -52,12 +48,9 @@ impl Lab {
         Calling::by(self.stage(), DEDUP)
     }
 
-    /// Starts the call on slowed steps and returns when it has committed one.
-    pub fn start_dedup_and_await_a_step(&self) -> Calling {
-        let before = self.target_rows();
-        let running = self.start_dedup();
-        await_that("a step is committed", STEPS_WITHIN, || self.target_rows() < before);
-        running
+    /// The call as one that is ended midway.
+    pub fn stepwise_dedup(self) -> Stepwise {
+        Stepwise { lab: self, name: "dedup", call: DEDUP, left: Lab::target_rows }
     }
 
     pub fn assert_each_id_once(&self) {

@@ -2,6 +2,8 @@
 
 use postgres::Client;
 
+use super::Lab;
+
 /// Statements spread evenly over [from, to), in groups that share one timestamp.
 #[derive(Clone, Debug)]
 pub struct Rows {
@@ -72,5 +74,19 @@ impl Rows {
         );
         source.batch_execute(&sql).expect("the source is filled");
         source.batch_execute("analyze acid.lrs_statement_new").expect("analyze");
+    }
+}
+
+impl Lab {
+    /// 120 statements, the n-th some n times half a kilobyte, which compress well.
+    pub fn of_growing_statements() -> Lab {
+        let lab = Lab::with(&Rows::of(0));
+        lab.on_source(
+            "insert into acid.lrs_statement_new
+             select '2025-04-01 00:00+00'::timestamptz + n * interval '1 minute',
+                    acid.statement(n, false) || jsonb_build_object('text', repeat('answer ' || n % 7 || ' ', 60 * n)), n
+             from generate_series(1, 120) n",
+        );
+        lab
     }
 }
