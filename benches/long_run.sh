@@ -25,19 +25,8 @@ rig_whole_number ROWS "$rows"
 rig_whole_number BATCH "$batch"
 rig_whole_number JOBS "$jobs"
 rig_whole_number HUGE_MB "$huge"
-results=$here/../target/bench
-mkdir -p "$results"
-results=$(cd "$results" && pwd)
-
-step() { printf '\n== %s\n' "$*"; }
-
-step "what is needed"
-"$rig_lab/install.sh"
-# shellcheck source=/dev/null
-. "$("$rig_lab/install.sh" --cache)/env.sh"
-unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
-# No __pycache__ in the sources.
-export PYTHONDONTWRITEBYTECODE=1
+results=$(rig_results)
+rig_needs
 
 folder=$(lab_folder lrs-long)
 LAB_REMOVE=("$folder")

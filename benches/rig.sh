@@ -13,6 +13,27 @@ max_wal_size = 8GB
 checkpoint_timeout = 30min
 jit = off"
 
+step() { printf '\n== %s\n' "$*"; }
+
+# rig_results: the folder that results go to, made at need.
+rig_results() {
+    mkdir -p "$rig_here/../target/bench"
+    (cd "$rig_here/../target/bench" && pwd)
+}
+
+# rig_needs: installs what is missing; the versions found are variables then.
+rig_needs() {
+    step "what is needed"
+    "$rig_lab/install.sh"
+    rig_cache=$("$rig_lab/install.sh" --cache)
+    # shellcheck source=/dev/null
+    . "$rig_cache/env.sh"
+    # Not meant for the servers here.
+    unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
+    # No __pycache__ in the sources.
+    export PYTHONDONTWRITEBYTECODE=1
+}
+
 rig_whole_number() {
     local name=$1 value=$2
     case $value in

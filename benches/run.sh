@@ -45,9 +45,7 @@ for dataset in $datasets; do
         ;;
     esac
 done
-results=$here/../target/bench
-mkdir -p "$results"
-results=$(cd "$results" && pwd)
+results=$(rig_results)
 # The chart in the sources shows whole runs on the standard data only.
 if [ ${#quick[@]} -eq 0 ] && [ -z "$only$STAGES$pull_settings" ] && [ "${datasets%% *}" = standard ]; then
     out=${OUT:-$here/results.svg}
@@ -55,21 +53,11 @@ else
     out=${OUT:-$results/results.svg}
 fi
 
-step() { printf '\n== %s\n' "$*"; }
-
-step "what is needed"
-"$rig_lab/install.sh"
-cache=$("$rig_lab/install.sh" --cache)
-# shellcheck source=/dev/null
-. "$cache/env.sh"
-# Not meant for the servers here.
-unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
-# No __pycache__ in the sources.
-export PYTHONDONTWRITEBYTECODE=1
+rig_needs
 
 # Where a peer's Python is, made at need; nothing where it cannot be had.
 peer_python() {
-    local name=$1 check=$2 venv=$cache/bench-$1
+    local name=$1 check=$2 venv=$rig_cache/bench-$1
     if ! "$venv/bin/python" -c "$check" >/dev/null 2>&1; then
         rm -rf "$venv"
         python3 -m venv "$venv" >/dev/null 2>&1 &&

@@ -19,17 +19,8 @@ rows=${ROWS:-100000}
 rounds=${ROUNDS:-3}
 rig_whole_number ROWS "$rows"
 rig_whole_number ROUNDS "$rounds"
-results=$here/../target/bench
-mkdir -p "$results"
-results=$(cd "$results" && pwd)
-
-step() { printf '\n== %s\n' "$*"; }
-
-step "what is needed"
-"$rig_lab/install.sh"
-# shellcheck source=/dev/null
-. "$("$rig_lab/install.sh" --cache)/env.sh"
-unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
+results=$(rig_results)
+rig_needs
 
 folder=$(lab_folder lrs-care)
 LAB_REMOVE=("$folder")
@@ -114,7 +105,7 @@ step "results"
     echo "| --- | ---: | ---: | ---: |"
     for case in "${cases[@]}"; do
         name=${case%%|*}
-        grep -F "$name|" "$measured" | awk -F'|' -v name="$name" '$1 == name' | sort -t'|' -k2 -n |
+        awk -F'|' -v name="$name" '$1 == name' "$measured" | sort -t'|' -k2 -n |
             awk -F'|' '{ name = $1; s[NR] = $2; w[NR] = $3 }
                 END { m = int((NR + 1) / 2); if (NR) printf "%s|%s|%s\n", name, s[m], w[m] }'
     done | awk -F'|' 'NR == 1 { base = $2 } { printf "| %s | %.2f | %.2f | %.0f |\n", $1, $2, $2 / base, $3 }'
