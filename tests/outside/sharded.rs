@@ -192,16 +192,23 @@ fn a_row_that_a_shard_refuses_is_set_aside_alone() {
 fn a_run_whose_shard_dies_says_which_and_goes_on_when_it_is_back() {
     let Some(sharded) = ShardedLab::new(start_shards, "hash (id)", BY_HASH) else { return };
     let lab = &sharded.lab;
-    // Workers wait here before they write anything, so the blow falls on no commit.
-    lab.on_stage(
-        "create function pipeline.gate() returns trigger language plpgsql as
-             'begin perform pg_advisory_xact_lock_shared(4711); perform pg_sleep(0.02); return null; end';
-         create trigger gate before insert on pipeline.aidt_raw
-             for each statement execute function pipeline.gate()",
-    );
-    let running = lab.start_and_await_a_batch(&pull());
+    // Shut from the start, for all but the first batches: workers wait here before they write
+    // anything, so the blow falls on no commit, and neither can be done before it.
     let mut gate = lab.stage();
-    gate.batch_execute("select pg_advisory_lock(4711)").expect("the gate is shut");
+    gate.batch_execute(
+        "create function pipeline.gate() returns trigger language plpgsql as
+             'begin
+                  if exists (select from lrs_extract.batch) then
+                      perform pg_advisory_xact_lock_shared(4711);
+                  end if;
+                  return null;
+              end';
+         create trigger gate before insert on pipeline.aidt_raw
+             for each statement execute function pipeline.gate();
+         select pg_advisory_lock(4711)",
+    )
+    .expect("the gate is shut");
+    let running = lab.start_and_await_a_batch(&pull());
     await_that("the workers wait at the gate", Duration::from_secs(10), || {
         lab.stage_value(
             "select count(*) from pg_locks where locktype = 'advisory' and not granted
