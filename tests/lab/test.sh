@@ -69,6 +69,16 @@ run_as() {
     fi
 }
 
+# Builds the extension with its tests inside and installs it. `cargo pgrx test` does the same once a
+# test inside the server runs; those outside would meet an older one, or none, where TESTNAME leaves
+# all of the former out.
+install_into() {
+    local pg_config=$1 sudo=()
+    [ -z "$(run_as "$pg_config")" ] || sudo=(--sudo)
+    cargo pgrx install --test "${sudo[@]}" --pg-config "$pg_config" \
+        --no-default-features --features "pg$version pg_test"
+}
+
 # Sums a column of cargo's "test result: ok. 12 passed; 0 failed; …" lines.
 total() {
     sed -n -E "s/^test result: .* ([0-9]+) $2;.*/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'
@@ -86,8 +96,11 @@ for version in $VERSIONS; do
     begin=$SECONDS
     status=0
     # cargo runs as the caller, so that target/ and the checkout may be root's alone.
-    cargo pgrx test "${runas[@]}" --pgdata "$pgdata" --no-default-features \
-        "pg$version" ${testname:+"$testname"} 2>&1 | tee "$log" || status=$?
+    {
+        install_into "${!named}" &&
+            cargo pgrx test "${runas[@]}" --pgdata "$pgdata" --no-default-features \
+                "pg$version" ${testname:+"$testname"}
+    } 2>&1 | tee "$log" || status=$?
     stop_leftovers
     version_passed=$(total "$log" passed)
     version_failed=$(total "$log" failed)
