@@ -42,6 +42,7 @@ mod replay_rows;
 mod replay_stopping;
 mod report;
 mod resume;
+mod sample_source;
 mod settings_mid_run;
 mod settle;
 mod sharded;

@@ -4,11 +4,10 @@
 //! needs two such minutes, one for the first job and one for the job that comes while it runs, and
 //! spends nearly all of its up to 125 seconds waiting for them.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::lab::{Lab, Pair, Rows, ServerPlan, Version, await_some, await_that};
+use crate::lab::{Lab, Pair, Rows, ServerPlan, Version, await_some, await_that, skip};
 
 /// Until the next minute begins, and some more for a busy machine.
 const NEXT_MINUTE: Duration = Duration::from_secs(90);
@@ -23,8 +22,7 @@ fn lab_with_cron() -> Option<Lab> {
     let known = "select count(*) from pg_available_extensions where name = 'pg_cron'";
     let row = Pair::shared().stage.connect("postgres").query_one(known, &[]).expect("a count");
     if row.get::<_, i64>(0) == 0 {
-        // Past the test harness, which shows nothing of a test that passes.
-        let _ = writeln!(std::io::stderr(), "not tested: this PostgreSQL has no pg_cron");
+        skip("this PostgreSQL has no pg_cron");
         return None;
     }
     let stage = ServerPlan::of(Version::stage())

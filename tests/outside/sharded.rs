@@ -8,7 +8,7 @@ use std::time::Duration;
 use postgres::Client;
 
 use crate::lab::{
-    Lab, Pair, Pull, Rows, Server, ServerPlan, Version, await_that, refusal, whole_text,
+    Lab, Pair, Pull, Rows, Server, ServerPlan, Version, await_that, refusal, skip, whole_text,
 };
 
 const ROWS: i64 = 2_000;
@@ -46,7 +46,7 @@ impl ShardedLab {
         let found: i64 =
             pair.stage.connect("postgres").query_one(has_fdw, &[]).expect("the extensions").get(0);
         if found == 0 {
-            eprintln!("not tested: this PostgreSQL was built without postgres_fdw");
+            skip("this PostgreSQL was built without postgres_fdw");
             return None;
         }
         let rows = Rows::of(ROWS).ties(3).actors_per_tie(2).nulls_every(4);
@@ -168,7 +168,7 @@ fn shards_that_take_many_rows_at_a_time_take_each_once() {
     );
     if let Err(error) = refused {
         assert_eq!(error.code().map(|code| code.code()), Some("HV00D"), "{error:?}");
-        eprintln!("not tested: this postgres_fdw has no option batch_size");
+        skip("this postgres_fdw has no option batch_size");
         return;
     }
     pull().run(&mut sharded.lab.stage());
