@@ -1,3 +1,23 @@
+-- A schema of that name may be there already. Whoever owns it could put objects of their own beside,
+-- or in the place of, those that this extension uses as its owner.
+do $$
+declare
+  schema_owner pg_catalog.regrole;
+begin
+  select n.nspowner into schema_owner
+    from pg_catalog.pg_namespace n
+   where n.nspname operator(pg_catalog.=) 'lrs_extract'
+     and n.nspowner operator(pg_catalog.<>) (
+           select r.oid from pg_catalog.pg_roles r where r.rolname operator(pg_catalog.=) current_user)
+     and not (select r.rolsuper from pg_catalog.pg_roles r where r.oid operator(pg_catalog.=) n.nspowner);
+  if found then
+    raise exception 'schema lrs_extract belongs to %', schema_owner
+      using errcode = '42501',
+            hint = 'Drop it, or alter schema lrs_extract owner to current_user once you know what is in it.';
+  end if;
+end
+$$;
+
 create table lrs_extract.pipeline (
   name                 text primary key,
   server               text not null default 'lrs_source',
@@ -68,6 +88,20 @@ create table lrs_extract.run (
 create index run_pipeline_idx on lrs_extract.run (pipeline, run_id);
 
 comment on table lrs_extract.run is 'One row for each call of pull()';
+comment on column lrs_extract.run.run_id is 'The run''s number, from lrs_extract.run_id_seq';
+comment on column lrs_extract.run.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.run.batch_size is 'Rows a batch, as the caller asked';
+comment on column lrs_extract.run.jobs is 'How many workers were asked for';
+comment on column lrs_extract.run.commit_mode is 'The boundary: batch, slice or caller';
+comment on column lrs_extract.run.again is 'Whether covered ranges were pulled once more';
+comment on column lrs_extract.run.caller is 'The role that called';
+comment on column lrs_extract.run.leader_pid is 'The process of the backend that called';
+comment on column lrs_extract.run.started_at is 'When the run was opened';
+comment on column lrs_extract.run.finished_at is 'When it ended; null while it runs, and where nobody was there to close it';
+comment on column lrs_extract.run.sqlstate is 'SQLSTATE of the error that ended it';
+comment on column lrs_extract.run.error is 'That error''s message';
+comment on column lrs_extract.run.detail is 'Its detail';
+comment on column lrs_extract.run.hint is 'Its hint';
 comment on column lrs_extract.run."from" is 'Start of the period, after clipping, inclusive';
 comment on column lrs_extract.run."to" is 'End of the period, after clipping, exclusive';
 comment on column lrs_extract.run.target is 'The table that is loaded, as the run found it';
@@ -104,6 +138,21 @@ create table lrs_extract.slice (
 create index slice_pipeline_idx on lrs_extract.slice (pipeline, "to");
 
 comment on table lrs_extract.slice is 'The slices of each run and how far they are; together, the memory of what a pipeline has pulled';
+comment on column lrs_extract.slice.run_id is 'The run it belongs to';
+comment on column lrs_extract.slice.slice_no is 'Its number within the run, in the order of time';
+comment on column lrs_extract.slice.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.slice.partition is 'The source''s partition that holds it';
+comment on column lrs_extract.slice."from" is 'Where the slice begins';
+comment on column lrs_extract.slice."to" is 'Where it ends';
+comment on column lrs_extract.slice.watermark_actor_id is 'See watermark';
+comment on column lrs_extract.slice.state is 'todo, running or done';
+comment on column lrs_extract.slice.estimated_rows is 'EXPLAIN''s estimate when the run was planned';
+comment on column lrs_extract.slice.rows is 'Rows committed into the target';
+comment on column lrs_extract.slice.rejected is 'Rows committed into reject';
+comment on column lrs_extract.slice.bytes is 'Bytes read from the source for them';
+comment on column lrs_extract.slice.worker is 'The number of the worker that has it, from 1; 0 for the caller''s own backend';
+comment on column lrs_extract.slice.started_at is 'When a worker began it';
+comment on column lrs_extract.slice.finished_at is 'When its last batch was committed';
 comment on column lrs_extract.slice.from_actor_id is 'Null: the slice begins with the first row at "from"; else strictly after the key ("from", this actor)';
 comment on column lrs_extract.slice.to_actor_id is 'Null: the slice ends before "to"; else with the key ("to", this actor)';
 comment on column lrs_extract.slice.watermark is 'Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
@@ -138,6 +187,16 @@ create table lrs_extract.batch (
 ) with (fillfactor = 80);
 
 comment on table lrs_extract.batch is 'One row for each committed batch, written in the batch''s own transaction';
+comment on column lrs_extract.batch.run_id is 'The run it belongs to';
+comment on column lrs_extract.batch.batch_no is 'Its number within the run, in the order in which batches were begun';
+comment on column lrs_extract.batch.slice_no is 'The slice it is a part of';
+comment on column lrs_extract.batch.partition is 'The source''s partition it came from';
+comment on column lrs_extract.batch.rows is 'Rows inserted into the target';
+comment on column lrs_extract.batch.rejected is 'Rows that went to reject';
+comment on column lrs_extract.batch.last_actor_id is 'See last_timestamp; null where that row has no actor';
+comment on column lrs_extract.batch.elapsed_ms is 'From the batch''s first row asked for to the end of its commit';
+comment on column lrs_extract.batch.worker is 'The number of the worker that loaded it, from 1; 0 for the caller''s own backend';
+comment on column lrs_extract.batch.finished_at is 'When it was recorded, just before its commit';
 comment on column lrs_extract.batch.bytes is 'Bytes read from the source';
 comment on column lrs_extract.batch.fallbacks is 'Statements whose jsonb the server made, because the fast reader would not vouch for it';
 comment on column lrs_extract.batch.last_timestamp is 'Key of the batch''s last row';
@@ -167,6 +226,15 @@ create table lrs_extract.reject (
 create index reject_pipeline_idx on lrs_extract.reject (pipeline, "timestamp");
 
 comment on table lrs_extract.reject is 'Rows of the source that the target could not take, whole, with the reason';
+comment on column lrs_extract.reject.reject_id is 'The reject''s number';
+comment on column lrs_extract.reject.run_id is 'The run that met it';
+comment on column lrs_extract.reject.batch_no is 'The batch that would have had it';
+comment on column lrs_extract.reject.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.reject."timestamp" is 'First column of the row''s key';
+comment on column lrs_extract.reject.actor_id is 'Second column of the row''s key';
+comment on column lrs_extract.reject.sqlstate is 'SQLSTATE of what the server, or the transform, said of the value';
+comment on column lrs_extract.reject.message is 'Its message';
+comment on column lrs_extract.reject.rejected_at is 'When it was set aside';
 comment on column lrs_extract.reject.column_name is 'The target column whose value did not fit; null where the row as a whole was refused';
 comment on column lrs_extract.reject.statement is 'The statement''s text as the source sent it; bytes that are no UTF-8 come as \xNN';
 comment on column lrs_extract.reject.extra is 'Further columns of the source that the mapping took, as text; null where it took none';

@@ -65,6 +65,67 @@ select r.run_id,
     where s.run_id = r.run_id
  ) s;
 comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call again goes on from there. Checkpoints of the server and autovacuums of the target are counted when it has ended';
+comment on column lrs_extract.runs.run_id is 'The run''s number';
+comment on column lrs_extract.runs.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.runs.state is 'running, done, failed, cancelled, or interrupted: its processes are gone without a word';
+comment on column lrs_extract.runs."from" is 'Start of the period, after clipping, inclusive';
+comment on column lrs_extract.runs."to" is 'End of the period, after clipping, exclusive';
+comment on column lrs_extract.runs.batch_size is 'Rows a batch, as the caller asked';
+comment on column lrs_extract.runs.jobs is 'How many workers were asked for';
+comment on column lrs_extract.runs.commit_mode is 'The boundary: batch, slice or caller';
+comment on column lrs_extract.runs.again is 'Whether covered ranges were pulled once more';
+comment on column lrs_extract.runs.caller is 'The role that called';
+comment on column lrs_extract.runs.leader_pid is 'The process of the backend that called';
+comment on column lrs_extract.runs.target is 'The table that is loaded';
+comment on column lrs_extract.runs.started_at is 'When the run was opened';
+comment on column lrs_extract.runs.finished_at is 'When it ended';
+comment on column lrs_extract.runs.slices is 'Slices of the run';
+comment on column lrs_extract.runs.slices_done is 'Those that are pulled to their end';
+comment on column lrs_extract.runs.rows is 'Rows committed into the target';
+comment on column lrs_extract.runs.rejected is 'Rows committed into reject';
+comment on column lrs_extract.runs.bytes is 'Bytes read from the source for them';
+comment on column lrs_extract.runs.watermark is 'Up to here the run''s period is pulled without a gap; null once all of it is';
+comment on column lrs_extract.runs.wal_bytes is 'WAL that the workers wrote, attempts that failed included';
+comment on column lrs_extract.runs.checkpoints_timed is 'Checkpoints of the server meanwhile that came by time; null while the run goes on';
+comment on column lrs_extract.runs.checkpoints_requested is 'Those that came because max_wal_size was full, or on request';
+comment on column lrs_extract.runs.autovacuums is 'Autovacuums of the target meanwhile';
+comment on column lrs_extract.runs.autoanalyzes is 'Automatic ANALYZE of the target meanwhile';
+comment on column lrs_extract.runs.sqlstate is 'SQLSTATE of the error that ended it';
+comment on column lrs_extract.runs.error is 'That error''s message';
+comment on column lrs_extract.runs.detail is 'Its detail';
+comment on column lrs_extract.runs.hint is 'Its hint';
+
+-- What each worker says in pg_stat_activity; that of other roles takes pg_read_all_stats.
+create view lrs_extract.workers as
+select a.said[1]::bigint as run_id,
+       a.pid,
+       a.said[2]::int as slice_no,
+       a.said[3] as partition,
+       case when a.wait_event_type = 'Lock' then 'waiting for a lock' else a.said[4] end as doing,
+       a.state_change as since,
+       s.retries,
+       s.last_error
+  from (
+    select a.pid,
+           a.wait_event_type,
+           a.state_change,
+           pg_catalog.regexp_match(
+             a.query, '^lrs_extract run (\d+) slice (\d+) \((.*)\): ([^:]*)$') as said
+      from pg_catalog.pg_stat_activity a
+     where a.backend_type = 'lrs_extract worker'
+       and a.datname = pg_catalog.current_database()
+  ) a
+  left join lrs_extract.slice s on s.run_id = a.said[1]::bigint and s.slice_no = a.said[2]::int
+ where a.said is not null;
+comment on view lrs_extract.workers is 'The workers of runs that are under way, and what each is doing now; of other roles'' workers, only with pg_read_all_stats';
+comment on column lrs_extract.workers.run_id is 'The run it works for';
+comment on column lrs_extract.workers.pid is 'Its process';
+comment on column lrs_extract.workers.slice_no is 'The slice it has';
+comment on column lrs_extract.workers.partition is 'The source''s partition that holds the slice';
+comment on column lrs_extract.workers.doing is 'connecting to the source, waiting for the source, paused by pause_while, throttled by max_bytes_per_second, transforming, inserting, committing, waiting for a lock, or retrying';
+comment on column lrs_extract.workers.since is 'Since when';
+comment on column lrs_extract.workers.retries is 'How often the slice was tried again';
+comment on column lrs_extract.workers.last_error is 'What the last retry was about';
 
 create view lrs_extract.progress as
 select r.run_id,
@@ -121,33 +182,23 @@ select r.run_id,
           and b.finished_at > pg_catalog.clock_timestamp() - interval '1 minute'
      ) recent
  ) w
- cross join lateral (
-   -- What each worker says in pg_stat_activity; that of other roles takes pg_read_all_stats.
-   select pg_catalog.jsonb_agg(
-            pg_catalog.jsonb_build_object(
-              'pid', a.pid,
-              'slice_no', a.said[1]::int,
-              'partition', a.said[2],
-              'doing', case when a.wait_event_type = 'Lock' then 'waiting for a lock' else a.said[3] end,
-              'since', a.state_change,
-              'retries', s.retries,
-              'last_error', s.last_error)
-            order by a.pid) as workers
-     from (
-       select a.pid,
-              a.wait_event_type,
-              a.state_change,
-              pg_catalog.regexp_match(
-                a.query,
-                '^lrs_extract run ' || r.run_id || ' slice (\d+) \((.*)\): ([^:]*)$') as said
-         from pg_catalog.pg_stat_activity a
-        where a.backend_type = 'lrs_extract worker'
-          and a.datname = pg_catalog.current_database()
-     ) a
-     left join lrs_extract.slice s on s.run_id = r.run_id and s.slice_no = a.said[1]::int
-    where a.said is not null
- ) l;
+  left join (
+   select w.run_id,
+          pg_catalog.jsonb_agg(pg_catalog.to_jsonb(w) - 'run_id' order by w.pid) as workers
+     from lrs_extract.workers w
+    group by w.run_id
+ ) l on l.run_id = r.run_id;
 comment on view lrs_extract.progress is 'How far each run is: share done and time left by the plan''s estimates, its rate over the last minute, and what each worker is doing now, with the retries of its slice and what the last was about';
+comment on column lrs_extract.progress.run_id is 'The run''s number';
+comment on column lrs_extract.progress.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.progress.state is 'As in runs';
+comment on column lrs_extract.progress.share_done is 'From 0 to 1, by the plans estimates';
+comment on column lrs_extract.progress.rows is 'Rows committed into the target';
+comment on column lrs_extract.progress.rows_per_second is 'Of the last minute, rejects included; of the whole run once it has ended';
+comment on column lrs_extract.progress.bytes_per_second is 'The same in bytes read from the source';
+comment on column lrs_extract.progress.time_left is 'By the estimates and that rate; null unless it runs';
+comment on column lrs_extract.progress.watermark is 'Up to here the run''s period is pulled without a gap';
+comment on column lrs_extract.progress.workers is 'A JSON array with the rows of the view workers';
 
 create view lrs_extract.bottleneck as
 select t.run_id,
@@ -188,7 +239,7 @@ select t.run_id,
            end
          when 'lock' then 'The workers wait for locks on the target: see pg_blocking_pids(pid) of the workers in lrs_extract.progress, and end or reschedule what holds them.'
          when 'throttle' then 'Held back on purpose, by pause_while or max_bytes_per_second of pipeline ' || pg_catalog.quote_literal(t.pipeline) || '. Raise or clear them to go faster.'
-         else case when t.batches = 0 then 'No batch has been committed yet.'
+         else case when t.batches = 0 then 'No batch has been committed yet, and no worker is seen.'
                    else 'No step stands out; more jobs while cores are idle.' end
        end,
        case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end) as advice
@@ -196,10 +247,13 @@ select t.run_id,
     select r.run_id,
            r.pipeline,
            r.target,
-           b.*,
-           -- What no step accounts for is the checkpoint: the ledger's own rows, and the transaction.
-           b.stated + b.rest as commit,
-           greatest(b.source + b.transform + b.insert + b.stated + b.rest + b.lock + b.throttle, 0.001) as whole,
+           b.batches,
+           b.rows,
+           b.bytes,
+           b.fallbacks,
+           b.seconds,
+           p.*,
+           greatest(p.source + p.transform + p.insert + p.commit + p.lock + p.throttle, 0.001) as whole,
            w.warning
       from lrs_extract.run r
      cross join lateral (
@@ -219,6 +273,32 @@ select t.run_id,
          from lrs_extract.batch b
         where b.run_id = r.run_id
      ) b
+      left join (
+       -- And what the workers are at since when: a batch may be long in coming.
+       select n.run_id,
+              pg_catalog.sum(n.ms) filter (where n.doing ~ 'source|retrying') as source,
+              pg_catalog.sum(n.ms) filter (where n.doing = 'transforming') as transform,
+              pg_catalog.sum(n.ms) filter (where n.doing = 'inserting') as insert,
+              pg_catalog.sum(n.ms) filter (where n.doing = 'committing') as commit,
+              pg_catalog.sum(n.ms) filter (where n.doing = 'waiting for a lock') as lock,
+              pg_catalog.sum(n.ms) filter (where n.doing ~ '^(paused|throttled)') as throttle
+         from (
+           select w.run_id,
+                  w.doing,
+                  extract(epoch from pg_catalog.clock_timestamp() - w.since)::double precision * 1000 as ms
+             from lrs_extract.workers w
+         ) n
+        group by n.run_id
+     ) n on n.run_id = r.run_id
+     cross join lateral (
+       select b.source + coalesce(n.source, 0) as source,
+              b.transform + coalesce(n.transform, 0) as transform,
+              b.insert + coalesce(n.insert, 0) as insert,
+              -- What no step accounts for is the checkpoint: the ledger's own rows, and the transaction.
+              b.stated + b.rest + coalesce(n.commit, 0) as commit,
+              b.lock + coalesce(n.lock, 0) as lock,
+              b.throttle + coalesce(n.throttle, 0) as throttle
+     ) p
      cross join lateral (
        -- One stands for all; a missing index before a heap in another order.
        select (pg_catalog.array_agg(s.warning order by s.warning like 'no index%' desc, s.slice_no))[1]
@@ -255,4 +335,13 @@ select t.run_id,
     where n.nspname = (pg_catalog.parse_ident(t.target))[1]
       and o.relname = (pg_catalog.parse_ident(t.target))[2]
  ) g on true;
-comment on view lrs_extract.bottleneck is 'For each run, the shares of its workers'' time, the step to act on, and what to do about it';
+comment on view lrs_extract.bottleneck is 'For each run, the shares of its workers'' time up to now, the step to act on, and what to do about it';
+comment on column lrs_extract.bottleneck.run_id is 'The run''s number';
+comment on column lrs_extract.bottleneck.source_share is 'Waiting for the source, from 0 to 1';
+comment on column lrs_extract.bottleneck.transform_share is 'Waiting for values to be made, or making them';
+comment on column lrs_extract.bottleneck.insert_share is 'In INSERT';
+comment on column lrs_extract.bottleneck.commit_share is 'In commits and the ledger''s own rows';
+comment on column lrs_extract.bottleneck.lock_share is 'Waiting for locks';
+comment on column lrs_extract.bottleneck.throttle_share is 'Held back by pause_while or max_bytes_per_second';
+comment on column lrs_extract.bottleneck.verdict is 'source, transform, insert, commit, lock or throttle: the step that takes 0.4 of the time or more; else balanced';
+comment on column lrs_extract.bottleneck.advice is 'What to do about it, in words';

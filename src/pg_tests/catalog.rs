@@ -46,6 +46,18 @@ mod tests {
     }
 
     #[pg_test]
+    fn every_column_has_a_comment() {
+        let bare = strings(
+            "select array_agg(format('%s.%s', c.relname, a.attname)) \
+               from pg_class c join pg_attribute a on a.attrelid = c.oid \
+              where c.relnamespace = 'lrs_extract'::regnamespace and c.relkind in ('r', 'v') \
+                and a.attnum > 0 and not a.attisdropped \
+                and col_description(c.oid, a.attnum) is null",
+        );
+        assert!(bare.is_empty(), "{bare:?}");
+    }
+
+    #[pg_test]
     fn the_shipped_pipeline_can_be_read() {
         let mapping = Spi::get_one::<String>(
             "select mapping::text from lrs_extract.pipeline where name = 'aidt'",

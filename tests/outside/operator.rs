@@ -48,12 +48,29 @@ fn a_held_lock_is_named_and_seen_while_it_is_waited_for() {
                from lrs_extract.progress",
         ) == "true"
     });
+    await_that("the lock is named before any batch is committed", Duration::from_secs(20), || {
+        verdict(&lab) == "lock"
+    });
+    assert!(advice(&lab).contains("pg_blocking_pids"), "{}", advice(&lab));
+    shares(&lab);
     // What is to be measured is this time.
     sleep(Duration::from_secs(2));
     holder.batch_execute("rollback").expect("the lock is given back");
     running.pulled();
     assert_eq!(verdict(&lab), "lock", "{}", shares(&lab));
     lab.assert_all_rows();
+}
+
+#[test]
+fn a_pause_is_named_while_it_lasts() {
+    let lab = Lab::with(&Rows::of(4_000));
+    lab.slow_target(20);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(100));
+    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
+    await_that("the pause is named", Duration::from_secs(30), || verdict(&lab) == "throttle");
+    assert!(advice(&lab).contains("pause_while"), "{}", advice(&lab));
+    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    assert!(running.result().is_err());
 }
 
 #[test]
