@@ -7,6 +7,7 @@
 use crate::error::Failure;
 use pgrx::{PgTryBuilder, pg_sys};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs `f`; an error of the server, or a panic, comes back as a value. The transaction is then in
 /// an aborted state: the caller must abort it (or the subtransaction around) before going on.
@@ -75,6 +76,26 @@ impl Subtransaction {
     }
 }
 
+/// Whether this worker's transactions are confined; see [`confine`].
+static CONFINED: AtomicBool = AtomicBool::new(false);
+
+/// From now on no transaction of this worker can change its role: nothing that runs in it, such as
+/// a trigger of the target, gets at the role that the worker connected as.
+pub fn confine() {
+    CONFINED.store(true, Ordering::Relaxed);
+}
+
+/// Sets or lifts the confinement of the current role.
+fn set_confined(confined: bool) {
+    if !CONFINED.load(Ordering::Relaxed) {
+        return;
+    }
+    let context = if confined { pg_sys::SECURITY_LOCAL_USERID_CHANGE.cast_signed() } else { 0 };
+    // SAFETY: the role stays. The context is set inside a transaction and lifted after its commit;
+    // an abort lifts it by itself.
+    unsafe { pg_sys::SetUserIdAndSecContext(pg_sys::GetUserId(), context) }
+}
+
 /// A unit of work that commits on its own: a batch or a slice.
 pub enum Unit {
     /// A transaction, in a worker.
@@ -90,6 +111,7 @@ impl Unit {
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
+            set_confined(true);
             // Whatever the role's or the database's defaults are: the steps are made for these.
             pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED as i32;
             pg_sys::XactReadOnly = false;
@@ -122,7 +144,10 @@ impl Unit {
                     Ok(())
                 });
                 match outcome {
-                    Ok(()) => report_statistics(),
+                    Ok(()) => {
+                        set_confined(false);
+                        report_statistics();
+                    }
                     Err(_) => Unit::Transaction.roll_back(),
                 }
                 outcome

@@ -28,12 +28,18 @@ select c.oid,
   -- table that toasts later than at TOAST_TUPLE_THRESHOLD. Then the server makes it from plain.
   left join lateral (
       select min(sa.attstorage::text) as storage,
-             -- attcompression came with 14.
-             min(nullif(to_jsonb(sa) ->> 'attcompression', '')) as compression
+             min(nullif(method.compression, '')) as compression
         from store s
         join pg_class sc on sc.oid = s.oid and sc.relkind <> 'p'
         join pg_attribute sa on sa.attrelid = s.oid and sa.attname = a.attname and not sa.attisdropped
-      having count(distinct (sa.attstorage, to_jsonb(sa) ->> 'attcompression')) = 1
+        -- attcompression came with 14; where pg_attribute has none, the name is this one's.
+       cross join (select ''::"char" as attcompression) before_14
+       cross join lateral (
+         select attcompression::text as compression
+           from pg_attribute own
+          where own.attrelid = sa.attrelid and own.attnum = sa.attnum
+       ) method
+      having count(distinct (sa.attstorage, method.compression)) = 1
          and bool_and(sc.relkind = 'r'
                       and not exists (select from pg_options_to_table(sc.reloptions) o
                                        where o.option_name = 'toast_tuple_target'

@@ -21,8 +21,8 @@ $mapping$);
 -- A row that is still as shipped gives way to the one that is being loaded; a changed one does not.
 do $do$
 begin
-  perform set_config('intervalstyle', 'postgres', true);
-  execute format(
+  perform pg_catalog.set_config('intervalstyle', 'postgres', true);
+  execute pg_catalog.format(
     $create$
       create function lrs_extract.replace_shipped_pipeline() returns trigger
       language plpgsql set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
@@ -33,7 +33,7 @@ begin
       end
       $body$
     $create$,
-    (select md5(p::text) from lrs_extract.pipeline p));
+    (select pg_catalog.md5(p::text) from lrs_extract.pipeline p));
 end
 $do$;
 comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored row take the place of the shipped one';

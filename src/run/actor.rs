@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Failure;
+use crate::transaction;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;
@@ -25,6 +26,9 @@ pub struct Actor {
     role: u32,
     /// The one that logged in.
     session_role: u32,
+    /// Whether the role may not be changed by what runs in the caller's name: as within a function
+    /// with SECURITY DEFINER.
+    confined: bool,
     settings: Vec<(String, String)>,
 }
 
@@ -32,8 +36,23 @@ impl Actor {
     /// The session that asks, in its current role.
     ///
     /// # Errors
-    /// [`Failure`] when a setting cannot be read.
+    /// 42501 within a security-restricted operation: a worker would be free of the restriction.
     pub fn of_this_session() -> Result<Actor, Failure> {
+        let (mut role, mut context) = (pg_sys::InvalidOid, 0);
+        // SAFETY: reads globals of the backend.
+        let (session_role, database) = unsafe {
+            pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
+            (pg_sys::GetSessionUserId(), pg_sys::MyDatabaseId)
+        };
+        let context = context.cast_unsigned();
+        if context & pg_sys::SECURITY_RESTRICTED_OPERATION != 0 {
+            return Err(Failure::new(
+                "42501",
+                "cannot start a worker within a security-restricted operation",
+            )
+            .with_detail("This code is run by somebody else's ANALYZE, index, or view."));
+        }
+        let confined = context & pg_sys::SECURITY_LOCAL_USERID_CHANGE != 0 || role != session_role;
         let mut settings = Vec::new();
         for name in CARRIED_SETTINGS {
             // Not every version has every setting.
@@ -42,13 +61,11 @@ impl Actor {
                 settings.push((name.to_owned(), value));
             }
         }
-        // SAFETY: globals of the backend.
-        let (role, session_role, database) =
-            unsafe { (pg_sys::GetUserId(), pg_sys::GetSessionUserId(), pg_sys::MyDatabaseId) };
         Ok(Actor {
             database: database.to_u32(),
             role: role.to_u32(),
             session_role: session_role.to_u32(),
+            confined,
             settings,
         })
     }
@@ -63,6 +80,9 @@ impl Actor {
         unsafe {
             pg_sys::BackgroundWorkerInitializeConnectionByOid(database, session_role, 0);
             pg_sys::SetUserIdAndSecContext(pg_sys::Oid::from(self.role), 0);
+        }
+        if self.confined {
+            transaction::confine();
         }
         for (name, value) in &self.settings {
             let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str()))

@@ -5,16 +5,51 @@
 
 use crate::error::Failure;
 use crate::transform::STACK_BYTES;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
+
+/// Threads of ours that have not ended.
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+/// A source that takes a connection and then says nothing holds the thread that asked it for as long
+/// as the connection stands, and its descriptors. No call needs nearly as many as this.
+const MOST_ALIVE: usize = 128;
+
+/// Counts a thread for as long as it runs.
+struct Alive;
+
+impl Alive {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, Ordering::SeqCst);
+        Alive
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// Starts a thread that has every signal blocked from its first instruction on.
 ///
 /// # Errors
-/// 53000 when the system has no thread left.
+/// 53000 when the system has no thread left, or too many of this process were left behind.
 pub fn spawn_quiet<T: Send + 'static>(
     name: &str,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Failure> {
+    if ALIVE.load(Ordering::SeqCst) >= MOST_ALIVE {
+        return Err(Failure::new(
+            "53000",
+            "too many threads of this session wait for sources that say nothing",
+        )
+        .with_hint("Close this session; the next one begins anew."));
+    }
+    let alive = Alive::new();
+    let f = move || {
+        let _alive = alive;
+        f()
+    };
     // SAFETY: plain libc calls on local values. A new thread inherits the mask of the one that
     // starts it, which gets its own back right after.
     unsafe {
@@ -25,6 +60,9 @@ pub fn spawn_quiet<T: Send + 'static>(
         let builder = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
         let started = builder.spawn(f);
         libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        started.map_err(|e| Failure::new("53000", format!("could not start a thread: {e}")))
+        started.map_err(|e| {
+            Failure::new("53000", format!("could not start a thread: {e}"))
+                .with_hint("Raise the system's limit of threads, or call pull with fewer jobs.")
+        })
     }
 }

@@ -20,7 +20,10 @@ impl Waker {
     pub fn new() -> Result<Waker, Failure> {
         eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
             .map(|fd| Waker(Arc::new(fd)))
-            .map_err(|e| Failure::new("53000", format!("could not make an eventfd: {e}")))
+            .map_err(|e| {
+                Failure::new("53000", format!("could not make an eventfd: {e}"))
+                    .with_hint("Raise the system's limit of open files.")
+            })
     }
 
     /// Wakes the thread that waits.

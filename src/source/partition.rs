@@ -59,7 +59,7 @@ pub fn segments(
     let mut pieces = Vec::new();
     let whole = Range { from: Some(from), to: Some(to) };
     match nodes.iter().find(|node| node.parent.is_none_or(|p| nodes.iter().all(|n| n.oid != p))) {
-        Some(root) => descend(root, whole, &children, &mut pieces),
+        Some(root) => descend(root, whole, 0, &children, &mut pieces),
         None => pieces.push((name.to_owned(), whole)),
     }
     pieces
@@ -71,16 +71,21 @@ pub fn segments(
         .collect()
 }
 
+/// Levels of partitions that are looked into; what lies deeper is walked whole. No table has as many,
+/// and a source that says so may be lying.
+const DEEPEST: usize = 64;
+
 fn descend(
     node: &Node,
     range: Range,
+    depth: usize,
     children: &HashMap<u32, Vec<&Node>>,
     pieces: &mut Vec<(String, Range)>,
 ) {
     if range.is_empty() {
         return;
     }
-    if !node.cut_by_time {
+    if !node.cut_by_time || depth == DEEPEST {
         pieces.push((node.name.clone(), range));
         return;
     }
@@ -105,18 +110,19 @@ fn descend(
             descend(
                 default,
                 Range { from: position, to: bound.from }.clip(range),
+                depth + 1,
                 children,
                 pieces,
             );
         }
-        descend(child, bound.clip(range), children, pieces);
+        descend(child, bound.clip(range), depth + 1, children, pieces);
         match bound.to {
             Some(to) => position = position.max(Some(to)),
             None => return,
         }
     }
     if let Some(default) = default {
-        descend(default, Range { from: position, to: range.to }, children, pieces);
+        descend(default, Range { from: position, to: range.to }, depth + 1, children, pieces);
     }
 }
 

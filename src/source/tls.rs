@@ -42,17 +42,31 @@ fn refused(message: &str) -> SourceError {
         .with_hint("Check sslmode, sslrootcert, sslcert and sslkey; files are read by the stage server's own user.")
 }
 
+/// No file of certificates is larger.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// Reads a PEM file. The path is an option that others than superusers may set: what is no such file
+/// (a device, a pipe) is not opened, and of what it holds nothing gets into an error.
+fn pem(path: &str) -> Result<Vec<u8>, SourceError> {
+    let unreadable = |why: &dyn std::fmt::Display| refused(&format!("file \"{path}\": {why}"));
+    let about = std::fs::metadata(path).map_err(|e| unreadable(&e))?;
+    if !about.is_file() || about.len() > LARGEST_FILE {
+        return Err(unreadable(&"it is no file of certificates"));
+    }
+    std::fs::read(path).map_err(|e| unreadable(&e))
+}
+
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, SourceError> {
-    let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>();
-    match read() {
+    match CertificateDer::pem_slice_iter(&pem(path)?).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(refused(&format!("no certificate in \"{path}\""))),
-        Err(e) => Err(refused(&format!("certificate file \"{path}\": {e}"))),
+        Err(_) => Err(refused(&format!("file \"{path}\" is not in the PEM format"))),
     }
 }
 
 fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, SourceError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|e| refused(&format!("key file \"{path}\": {e}")))
+    PrivateKeyDer::from_pem_slice(&pem(path)?)
+        .map_err(|_| refused(&format!("no private key in \"{path}\"")))
 }
 
 fn verifier(

@@ -15,7 +15,11 @@ pub struct Unfit {
 pub fn uuid(text: &str) -> Result<[u8; 16], Unfit> {
     let unfit = || Unfit {
         sqlstate: "22P02",
-        message: format!("invalid input syntax for type uuid: \"{}\"", shorten(text)),
+        // No text of the server holds a zero byte, nor does the reject's message.
+        message: format!(
+            "invalid input syntax for type uuid: \"{}\"",
+            shorten(text).replace('\0', "\\x00")
+        ),
     };
     let mut rest = text.as_bytes();
     if let Some(inner) = rest.strip_prefix(b"{") {
