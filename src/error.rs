@@ -54,6 +54,12 @@ impl Failure {
         ["40001", "40P01", "55P03"].contains(&self.sqlstate.as_str())
     }
 
+    /// Whether it is about a row, or a value of it: data exceptions, integrity violations, rows that
+    /// a view's check option refuses, and values that pass a limit (an index entry, a nesting).
+    pub fn is_about_a_row(&self) -> bool {
+        ["22", "23", "44", "54"].iter().any(|class| self.sqlstate.starts_with(class))
+    }
+
     /// Raises the failure as an SQL error; does not return.
     pub fn raise(self) -> ! {
         self.report(PgLogLevel::ERROR);
@@ -138,10 +144,13 @@ impl From<OptionError> for Failure {
     fn from(error: OptionError) -> Self {
         let message = error.to_string();
         match error {
+            OptionError::Unknown { valid: [], .. } => {
+                Failure::new("HV00D", message).with_hint("The wrapper itself takes no options.")
+            }
             OptionError::Unknown { valid, .. } => Failure::new("HV00D", message)
                 .with_hint(format!("Valid options in this context are: {}.", valid.join(", "))),
-            OptionError::Value { .. } => Failure::new("HV00C", message)
-                .with_hint("Set it anew: alter server … options (set … '…');"),
+            OptionError::Value { .. } => Failure::new("22023", message)
+                .with_hint("Options are set as: alter server … options (set … '…'); or alter user mapping for … server … options (set … '…');"),
         }
     }
 }

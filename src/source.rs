@@ -31,5 +31,5 @@ pub use options::{
     ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
 };
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
-pub use throttle::Throttle;
+pub use throttle::{PAUSE, Throttle};
 pub use walk::{Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};

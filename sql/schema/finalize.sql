@@ -11,6 +11,6 @@ comment on function lrs_extract.verify(timestamptz, timestamptz, text, text) is 
 comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, text, boolean) is 'Pulls a period, each row exactly once; a row for each committed batch';
 comment on function lrs_extract.cancel(bigint) is 'Stops a run that is under way; what it committed stays';
 comment on function lrs_extract.report(bigint, text) is 'What a run was like, or is like so far: as ''text'' for a terminal, or as one ''html'' page';
-comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled; rows in the target stay';
+comment on function lrs_extract.forget(timestamptz, timestamptz, text) is 'Drops the memory that a period was pulled, and its rejects; rows in the target stay';
 comment on function lrs_extract.dedup(timestamptz, timestamptz, text) is 'Removes rows of the target that came twice, by id, in committed steps; the earliest stays';
 comment on function lrs_extract.replay(timestamptz, timestamptz, text) is 'Takes rejects through the present mapping again, in committed steps; what fits goes into the target';

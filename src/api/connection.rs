@@ -93,9 +93,14 @@ fn check_password_rule(server: &str, spec: &ConnectSpec, role: pg_sys::Oid) -> R
         return Ok(());
     }
     if spec.password.is_none() {
-        return Err(Failure::new("2F003", "password is required").with_detail(
-            "Callers who are not superusers must provide a password in the user mapping.",
-        ));
+        return Err(Failure::new("2F003", "password is required")
+            .with_detail(
+                "Callers who are not superusers must provide a password in the user mapping.",
+            )
+            .with_hint(format!(
+                "alter user mapping for current_user server {} options (add password '…');",
+                pgrx::spi::quote_identifier(server)
+            )));
     }
     let bare = spec.clone();
     if errand::run(spec, move |_| source_asks_for_password(&bare))?? {

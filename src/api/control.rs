@@ -1,8 +1,12 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
+#![allow(unsafe_code)]
+
 use super::arguments::{Period, no_such_run, present};
+use super::survey::current_role;
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline};
+use crate::load;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -29,20 +33,25 @@ fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
     match found {
         None => Err(no_such_run(run_id)),
         Some((Some(state), Some(pid))) if state == "running" => {
-            // As the caller: the server checks who may cancel whom.
-            let told = Spi::get_one_with_args::<bool>(
-                "select pg_catalog.pg_cancel_backend($1)",
-                &[pid.into()],
-            )?;
-            Ok(told.unwrap_or(false))
+            // The workers too: a leader that waits for its client to fetch does not hear of it.
+            let sql = "select array_agg(w.pid) from lrs_extract.workers w where w.run_id = $1";
+            let workers =
+                ledger::as_owner(|| Spi::get_one_with_args::<Vec<i32>>(sql, &[run_id.into()]))?;
+            let mut told = false;
+            for pid in std::iter::once(pid).chain(workers.unwrap_or_default()) {
+                // As the caller: the server checks who may cancel whom.
+                let sql = "select pg_catalog.pg_cancel_backend($1)";
+                told |= Spi::get_one_with_args::<bool>(sql, &[pid.into()])?.unwrap_or(false);
+            }
+            Ok(told)
         }
         Some(_) => Ok(false),
     }
 }
 
-/// Drops the memory that `["from", "to")` was pulled, so that the next pull takes it again;
-/// returns the number of slices that knew of it. Rows in the target stay: delete them first, or
-/// they will be there twice.
+/// Drops the memory that `["from", "to")` was pulled, so that the next pull takes it again, and the
+/// rejects of that time, which come again with it; returns the number of slices that knew of it.
+/// Rows in the target stay: delete them first, or they will be there twice.
 #[pg_extern(volatile, parallel_unsafe)]
 fn forget(
     from: Option<TimestampWithTimeZone>,
@@ -59,6 +68,19 @@ fn forget_period(
 ) -> Result<i64, Failure> {
     let period = Period::check(from, to)?;
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
+    check_may_pull(&pipeline)?;
     let _claim = super::pull::lock_pipeline(&pipeline.name)?;
     ledger::forget(&pipeline.name, period.from, period.to)
+}
+
+/// Who could not have pulled a period has nothing to forget: the next pull would double it. A
+/// superuser's target may be gone.
+fn check_may_pull(pipeline: &Pipeline) -> Result<(), Failure> {
+    let role = current_role();
+    // SAFETY: a catalog lookup.
+    if unsafe { pg_sys::superuser_arg(role) } {
+        return Ok(());
+    }
+    let target = load::describe(&pipeline.target_table, role)?;
+    target.check_privileges(pipeline.mapping.columns.iter().map(|c| c.column.as_str()))
 }

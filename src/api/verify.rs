@@ -92,7 +92,7 @@ fn start(
         Level::Hash => Some(statement_column(&pipeline, &target)?),
     };
     let connect = connection(&pipeline.server, role)?;
-    let conversation = Conversation::new(&connect, "lrs_extract verify");
+    let conversation = Conversation::new(&connect, "verify");
     let pacing = || Pacing::new(pipeline.care.retries, pipeline.care.retry_delay, 1);
     let question = Question::about(&pipeline, period);
     let layout = conversation.insist(pacing(), move |session| question.ask(session))?;
@@ -100,7 +100,13 @@ fn start(
     let conversation = conversation.relying_on(layout.reach.committed_until);
     let hashes = Hashes::of(statement, &layout);
     Ok(Verification {
-        source: SourceCount::new(conversation, pacing(), layout.table, hashes.source),
+        source: SourceCount::new(
+            conversation,
+            pacing(),
+            layout.table,
+            hashes.source,
+            &pipeline.name,
+        ),
         target_hash: hashes.target,
         sent_hash: hashes.sent,
         level,

@@ -31,7 +31,7 @@ pub fn covered(
 /// What one slice covers.
 ///
 /// # Safety
-/// The row must be one of [`COVERAGE`].
+/// The row must be one of `sql/ledger/coverage.sql`.
 #[allow(unsafe_code)]
 unsafe fn read(row: &Row) -> Vec<Interval> {
     // SAFETY: the columns of the query, in its types.
@@ -72,7 +72,8 @@ fn ranges(from: Bounds, to: Bounds) -> Vec<Interval> {
         .collect()
 }
 
-/// Takes `[from, to)` out of the memory of `pipeline`; returns how many slices knew of it.
+/// Takes `[from, to)` out of the memory of `pipeline`, its rejects too: whoever pulls it again meets
+/// them again. Returns how many slices knew of it.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
@@ -81,15 +82,22 @@ pub fn forget(
     from: TimestampWithTimeZone,
     to: TimestampWithTimeZone,
 ) -> Result<i64, Failure> {
-    let touched = as_owner(|| {
-        Spi::connect_mut(|client| {
-            let sql = include_str!("../../sql/ledger/forget.sql");
-            client
-                .update(sql, None, &[pipeline.into(), from.into(), to.into()])
-                .map(|found| found.len())
-        })
-    })?;
+    let touched = as_owner(|| drop_memory(pipeline, Some(from), Some(to)))?;
     Ok(touched as i64)
+}
+
+/// The same as the extension's owner; the number of slices.
+pub(super) fn drop_memory(
+    pipeline: &str,
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+) -> Result<usize, pgrx::spi::Error> {
+    Spi::connect_mut(|client| {
+        let arguments = [pipeline.into(), from.into(), to.into()];
+        client.update(include_str!("../../sql/ledger/forget_rejects.sql"), None, &arguments)?;
+        let slices = include_str!("../../sql/ledger/forget.sql");
+        client.update(slices, None, &arguments).map(|found| found.len())
+    })
 }
 
 /// The columns of an edge: its timestamp, and the actor after which it lies.

@@ -41,6 +41,14 @@ pub struct Care {
     pub pause_while: Option<String>,
 }
 
+impl Care {
+    /// The bytes per second of one of `readers` that read at the same time.
+    pub fn rate(&self, readers: u32) -> Option<u64> {
+        let readers = u64::from(readers.max(1));
+        self.max_bytes_per_second.map(|rate| (rate / readers).max(1))
+    }
+}
+
 /// How a pipeline stands while a run goes on.
 #[derive(Clone, Debug)]
 pub struct Standing {

@@ -22,6 +22,10 @@ pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
 
 fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
     let request = new.request;
+    if request.again {
+        // Else a call that is cut off could not be gone on with: all of its period is covered.
+        coverage::drop_memory(&request.pipeline, to_server(request.from), to_server(request.to))?;
+    }
     let target = request.target.sql_name.as_str();
     let counters = stage::counters(Some(target))?;
     // What this process wrote before is not the run's.
@@ -118,11 +122,19 @@ pub fn target_of(run_id: i64) -> Result<Option<String>, pgrx::spi::Error> {
 /// Takes the lock that the workers of a pipeline share, until this process ends.
 ///
 /// # Errors
-/// [`Failure`] as the server says.
+/// 55006 when somebody has it for himself; else [`Failure`] as the server says.
 pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
-    let sql = "select pg_advisory_lock_shared($1, hashtext($2))";
-    as_owner(|| Spi::run_with_args(sql, &[super::WORKER_LOCK_CLASS.into(), pipeline.into()]))
-        .map_err(Failure::from)
+    let sql = "select pg_try_advisory_lock_shared($1, hashtext($2))";
+    let arguments = [super::WORKER_LOCK_CLASS.into(), pipeline.into()];
+    match as_owner(|| Spi::get_one_with_args::<bool>(sql, &arguments))? {
+        Some(true) => Ok(()),
+        // The leader had it a moment ago, and workers share it: not one of ours.
+        _ => Err(Failure::new(
+            "55006",
+            format!("another session holds the advisory lock of pipeline \"{pipeline}\""),
+        )
+        .with_hint("See the advisory locks in pg_locks, and end the session that has it.")),
+    }
 }
 
 /// Who has a pipeline's lock.

@@ -145,7 +145,7 @@ impl Loader {
             }
             Err(failure) => failure,
         };
-        if !is_about_a_row(&failure) {
+        if !failure.is_about_a_row() {
             return Err(failure.during(&format!("insert into {}", self.target)));
         }
         if let [(chunk, n)] = places[..] {
@@ -178,7 +178,7 @@ impl Loader {
             });
             if let Err(failure) = outcome {
                 let (chunk, n) = places[next];
-                if !is_about_a_row(&failure) {
+                if !failure.is_about_a_row() {
                     return Err(failure.during(&format!("make values for {}", self.target)));
                 }
                 let column = self.shape.column_in_hand();
@@ -259,12 +259,6 @@ impl Loader {
             .with_detail(format!("Source row with timestamp {key}, actor {actor}."))
             .with_hint("on_bad_value is 'abort'; with 'reject' the row goes to lrs_extract.reject and the run goes on.")
     }
-}
-
-/// Data exceptions, integrity violations, rows that a view's check option refuses, and values that
-/// pass a limit (an index entry, a nesting).
-fn is_about_a_row(failure: &Failure) -> bool {
-    ["22", "23", "44", "54"].iter().any(|class| failure.sqlstate.starts_with(class))
 }
 
 /// The text as it is, bytes that no text column can hold as `\xNN`; and whether there were none.

@@ -1,9 +1,10 @@
 //! The source counted, a range of time after the other, through whatever passes.
 
-use super::errand::{Conversation, wait_out};
+use super::errand::{Conversation, stand_by, wait_out};
 use super::pacing::Pacing;
 use crate::error::{Failure, notice};
-use crate::source::{Stride, Tally, Trouble, WalkTable, tally};
+use crate::ledger::Standing;
+use crate::source::{PAUSE, Stride, Tally, Trouble, WalkTable, tally};
 use chrono::{DateTime, Utc};
 
 /// Counts ranges of one table of the source, in one session.
@@ -14,6 +15,9 @@ pub struct SourceCount {
     hash: String,
     pacing: Pacing,
     stride: Stride,
+    /// Whose `pause_while` holds the questions back.
+    pipeline: String,
+    paused: bool,
 }
 
 impl SourceCount {
@@ -22,12 +26,21 @@ impl SourceCount {
         pacing: Pacing,
         table: WalkTable,
         hash: String,
+        pipeline: &str,
     ) -> SourceCount {
-        SourceCount { conversation, table, hash, pacing, stride: Stride::default() }
+        SourceCount {
+            conversation,
+            table,
+            hash,
+            pacing,
+            stride: Stride::default(),
+            pipeline: pipeline.to_owned(),
+            paused: false,
+        }
     }
 
     /// Counts `[from, to)`: at once where the source manages that within its statement_timeout,
-    /// else in parts, down to a microsecond.
+    /// else in parts, down to a microsecond. Nothing is counted while the source asks for a pause.
     ///
     /// # Errors
     /// [`Failure`] as the source said it, when trying again is of no use.
@@ -37,11 +50,22 @@ impl SourceCount {
         while position < to {
             let end = self.stride.end(position, to);
             let (table, hash) = (self.table.clone(), self.hash.clone());
-            let answer = self
-                .conversation
-                .ask(move |session| tally(session, &table, (position, end), &hash))?;
+            let pause_while = self.pause_while()?;
+            let answer = self.conversation.ask(move |session| {
+                if let Some(query) = pause_while
+                    && session.ask(&query)?
+                {
+                    return Ok(None);
+                }
+                tally(session, &table, (position, end), &hash).map(Some)
+            })?;
             let error = match answer {
-                Ok(part) => {
+                Ok(None) => {
+                    self.pause();
+                    continue;
+                }
+                Ok(Some(part)) => {
+                    self.paused = false;
                     sum += part;
                     position = end;
                     self.pacing.succeeded();
@@ -58,5 +82,21 @@ impl SourceCount {
             wait_out(&error, delay);
         }
         Ok(sum)
+    }
+
+    /// The pipeline's `pause_while` as it is now: it may change at any time.
+    fn pause_while(&self) -> Result<Option<String>, Failure> {
+        Ok(Standing::read(&self.pipeline)?.and_then(|standing| standing.care.pause_while))
+    }
+
+    fn pause(&mut self) {
+        if !self.paused {
+            notice(&format!(
+                "pause_while of pipeline \"{}\" is true: waiting until it is not",
+                self.pipeline
+            ));
+            self.paused = true;
+        }
+        stand_by(PAUSE);
     }
 }

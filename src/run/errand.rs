@@ -9,7 +9,7 @@ use crate::source::{Canceller, ConnectSpec, Parking, Session, SourceError};
 use chrono::{DateTime, Utc};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{TryRecvError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Opens a session and runs `f` with it, again after what may pass.
@@ -21,13 +21,18 @@ pub fn ask_source<T: Send + 'static>(
     pacing: Pacing,
     f: impl Fn(&mut Session) -> Result<T, SourceError> + Clone + Send + 'static,
 ) -> Result<T, Failure> {
-    Conversation::new(connect, "lrs_extract plan").insist(pacing, f)
+    Conversation::new(connect, "plan").insist(pacing, f)
 }
 
 /// Waits before the source is asked again after `error`.
 pub fn wait_out(error: &SourceError, delay: Duration) {
     notice(&format!("{error}; trying again in {} ms", delay.as_millis()));
-    let end = Instant::now() + delay;
+    stand_by(delay);
+}
+
+/// Waits in the caller's backend, for as long as its client is there.
+pub fn stand_by(time: Duration) {
+    let end = Instant::now() + time;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
         wait::wait(None, left.min(Duration::from_millis(100)));
         wait::check_client();
@@ -38,14 +43,18 @@ pub fn wait_out(error: &SourceError, delay: Duration) {
 pub struct Conversation {
     connect: ConnectSpec,
     /// How the session is named on the source.
-    name: &'static str,
+    name: String,
     /// The session between two questions.
     parking: Parking,
 }
 
 impl Conversation {
-    pub fn new(connect: &ConnectSpec, name: &'static str) -> Self {
-        Conversation { connect: connect.clone(), name, parking: Parking::default() }
+    pub fn new(connect: &ConnectSpec, purpose: &str) -> Self {
+        Conversation {
+            connect: connect.clone(),
+            name: connect.session_name(purpose),
+            parking: Parking::default(),
+        }
     }
 
     /// Has every session that is opened from now on show what was committed before `until`, as the
@@ -82,12 +91,12 @@ impl Conversation {
         &self,
         f: impl FnOnce(&mut Session) -> Result<T, SourceError> + Send + 'static,
     ) -> Result<Result<T, SourceError>, Failure> {
-        let (spec, name, parking) = (self.connect.clone(), self.name, self.parking.clone());
+        let (spec, name, parking) = (self.connect.clone(), self.name.clone(), self.parking.clone());
         run(&self.connect, move |line| {
             let parked = parking.lock().unwrap_or_else(PoisonError::into_inner).take();
             let mut session = match parked.filter(|session| !session.is_closed()) {
                 Some(session) => session,
-                None => Session::open(&spec, name)?,
+                None => Session::open(&spec, &name)?,
             };
             line.hold(session.canceller())?;
             let outcome = f(&mut session);
@@ -101,6 +110,8 @@ impl Conversation {
 #[derive(Default)]
 pub struct Line {
     stopped: AtomicBool,
+    /// When there came to be a session.
+    connected: OnceLock<Instant>,
     canceller: Mutex<Option<Canceller>>,
 }
 
@@ -111,6 +122,7 @@ impl Line {
     /// When the errand was stopped before there was anything to cancel.
     fn hold(&self, canceller: Canceller) -> Result<(), SourceError> {
         *self.canceller.lock().unwrap_or_else(PoisonError::into_inner) = Some(canceller);
+        let _ = self.connected.set(Instant::now());
         if self.stopped.load(Ordering::SeqCst) {
             return Err(SourceError::permanent("ask the source", "57014", "stopped"));
         }
@@ -153,14 +165,13 @@ pub fn run<T: Send + 'static>(
     stop_at_exit(&line);
     let guard = Guard(line.clone());
     let (answer, answers) = sync_channel(1);
-    let wake = waker.clone();
+    let (wake, held) = (waker.clone(), line.clone());
     spawn_quiet("lrs errand", move || {
-        let outcome = f(&line);
-        line.release();
+        let outcome = f(&held);
+        held.release();
         let _ = answer.send(outcome);
         wake.wake();
     })?;
-    let limit = connect.limits.connect + connect.limits.statement * 2;
     let begun = Instant::now();
     loop {
         match answers.try_recv() {
@@ -171,14 +182,16 @@ pub fn run<T: Send + 'static>(
             Err(TryRecvError::Disconnected) => {
                 return Err(Failure::internal("a thread that asked the source died"));
             }
-            Err(TryRecvError::Empty) if begun.elapsed() > limit => {
-                return Ok(Err(SourceError::transient(
-                    "ask the source",
-                    "08006",
-                    format!("no answer for {} s", limit.as_secs()),
-                )));
-            }
             Err(TryRecvError::Empty) => {}
+        }
+        let (action, since, limit) = match line.connected.get() {
+            // A question may take more than one statement.
+            Some(since) => ("ask the source", *since, connect.limits.until_answered() * 2),
+            None => ("connect to the source", begun, connect.limits.until_connected()),
+        };
+        if since.elapsed() > limit {
+            let silence = format!("no answer for {} s", limit.as_secs());
+            return Ok(Err(SourceError::transient(action, "08006", silence)));
         }
         wait::wait(Some(&waker), Duration::from_millis(200));
         wait::check_client();

@@ -1,5 +1,7 @@
 //! `commit => 'caller'`: the steps of a worker in the caller's backend and transaction.
 
+#![allow(unsafe_code)]
+
 use super::place::{Phase, Place};
 use super::progress::Progress;
 use super::report::BatchReport;
@@ -9,6 +11,7 @@ use super::wait;
 use crate::error::{Failure, notice};
 use crate::ledger::{self, NewRun};
 use crate::transaction::Unit;
+use pgrx::pg_sys;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -19,6 +22,8 @@ pub struct Inline {
     slices: VecDeque<SliceRequest>,
     walk: Option<Walk>,
     progress: Progress,
+    /// The subtransaction that the run was begun in.
+    level: pg_sys::SubTransactionId,
     closed: bool,
 }
 
@@ -45,6 +50,7 @@ impl Inline {
             walk: None,
             progress: Progress::new(&request),
             request,
+            level: current_level(),
             closed,
         })
     }
@@ -58,6 +64,15 @@ impl Inline {
     /// # Errors
     /// [`Failure`] that ends the run; the caller's transaction takes everything back.
     pub fn next_batch(&mut self) -> Result<Option<BatchReport>, Failure> {
+        if current_level() != self.level {
+            // What was loaded inside may be rolled back on its own, and this walk would not know.
+            return Err(Failure::new(
+                "55000",
+                "a pull with commit => 'caller' cannot go on in another subtransaction than it was begun in",
+            )
+            .with_detail("A savepoint was set or released, or an exception block entered or left, while its rows were being read.")
+            .with_hint("Read its rows to their end before the next savepoint."));
+        }
         loop {
             while let Some(report) = self.puller.place.reports.pop_front() {
                 if let Some(text) = self.progress.add(&report) {
@@ -87,6 +102,11 @@ impl Inline {
         }
         Ok(None)
     }
+}
+
+fn current_level() -> pg_sys::SubTransactionId {
+    // SAFETY: reads the state of the transaction that is open.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
 }
 
 impl Place for InlinePlace {

@@ -145,8 +145,12 @@ impl Leader {
         if died_silently {
             crew.have_written(&failure);
         }
+        let same_call = match self.request.again {
+            true => "The same call without again => true",
+            false => "The same call",
+        };
         let hint = failure.hint.clone().unwrap_or_else(|| {
-            format!("What was committed stays. The same call goes on from there; see lrs_extract.runs, run {run_id}.")
+            format!("What was committed stays. {same_call} goes on from there; see lrs_extract.runs, run {run_id}.")
         });
         failure.with_hint(hint)
     }

@@ -99,9 +99,14 @@ impl<P: Place> Puller<P> {
     /// 55000 when what the run takes as given has changed.
     pub(super) fn heed(&mut self) -> Result<bool, Failure> {
         let changed = self.watch.look()?;
+        let readers = self.place.readers();
+        let care = self.watch.care();
+        // Whoever is left when others have come to their end takes over their share.
+        if changed || readers != self.readers {
+            self.readers = readers;
+            self.throttle.set(care.rate(readers), care.pause_while.as_deref());
+        }
         if changed {
-            let care = self.watch.care();
-            self.throttle.set(self.request.rate(care), care.pause_while.as_deref());
             self.pacing.set_patience(care.retries, care.retry_delay);
         }
         Ok(changed)

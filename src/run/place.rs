@@ -73,6 +73,10 @@ pub trait Place {
     fn take_lock_time(&mut self) -> Duration {
         Duration::ZERO
     }
+    /// How many read from the source for this run now, this one among them.
+    fn readers(&self) -> u32 {
+        1
+    }
     /// This worker's number, from 1; 0 for the caller's own backend.
     fn worker(&self) -> i32;
 }

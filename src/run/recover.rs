@@ -2,7 +2,7 @@
 
 use super::place::{LOOK_AROUND, Phase, Place};
 use super::request::CommitMode;
-use super::step::{Puller, Walk};
+use super::step::{Checks, Puller, Walk};
 use super::wait;
 use crate::error::Failure;
 use crate::ledger;
@@ -34,7 +34,19 @@ impl<P: Place> Puller<P> {
     /// # Errors
     /// The failure itself when there is to be none; 55000 when the pipeline was changed meanwhile.
     pub(super) fn recover(&mut self, walk: &Walk, broken: Broken) -> Result<(), Failure> {
+        let committing = self.checks == Checks::Committing;
+        if committing {
+            self.checks = Checks::AsDeclared;
+        }
         let (delay, failure) = match broken {
+            Broken::Stage(failure) if committing && failure.is_about_a_row() => {
+                self.checks = Checks::AtOnce;
+                self.place.note(&format!(
+                    "{}; loading it once more, with deferred constraints checked at once",
+                    failure.message
+                ));
+                return self.place.look_around();
+            }
             Broken::Source(error) => (self.pacing.after(&error), Failure::from(error)),
             Broken::Stage(failure)
                 if failure.is_transient() && self.request.commit != CommitMode::Caller =>

@@ -84,15 +84,8 @@ impl Request {
         self.slices.iter().find(|s| s.slice_no == slice_no)
     }
 
-    /// A worker's share of the bytes per second.
-    pub fn rate(&self, care: &Care) -> Option<u64> {
-        let jobs = u64::try_from(self.jobs).unwrap_or(1).max(1);
-        care.max_bytes_per_second.map(|rate| (rate / jobs).max(1))
-    }
-
     /// How a worker's session on the source is named.
     pub fn application_name(&self, worker: i32) -> String {
-        let prefix = self.connect.application_name.as_deref().unwrap_or("lrs_extract");
-        format!("{prefix} run={} worker={worker}", self.run_id)
+        self.connect.session_name(&format!("run={} worker={worker}", self.run_id))
     }
 }

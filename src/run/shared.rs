@@ -183,6 +183,11 @@ impl Control {
         self.active.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Workers that have not come to their end.
+    pub fn active(&self) -> u32 {
+        self.active.load(Ordering::SeqCst)
+    }
+
     /// A worker has come to its end; true for the last one.
     pub fn leave(&self) -> bool {
         self.active.fetch_sub(1, Ordering::SeqCst) == 1

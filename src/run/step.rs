@@ -14,6 +14,7 @@ use crate::slice::{Edge, Interval, Key};
 use crate::source::{Parking, Throttle, WalkRequest};
 use crate::transaction::{Unit, catching};
 use crate::transform::Recipe;
+use pgrx::Spi;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,12 +31,35 @@ pub struct Puller<P: Place> {
     pub(super) pacing: Pacing,
     pub(super) watch: Watch,
     pub(super) throttle: Arc<Throttle>,
+    /// Among how many the throttle's rate is shared.
+    pub(super) readers: u32,
     /// The session of the slice before.
     parking: Parking,
     /// A batch number that a failed attempt left unused.
     number: Option<i32>,
     /// Commits whose time the ledger does not know yet.
     commit_times: Vec<(i32, f64)>,
+    pub(super) checks: Checks,
+}
+
+/// When the target's deferred constraints are checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Checks {
+    /// As they are: at commit, where it is too late to find the row that breaks one.
+    #[default]
+    AsDeclared,
+    /// The same, and the commit is under way.
+    Committing,
+    /// In each INSERT, after a commit that met a row of that kind: it is found, and set aside.
+    AtOnce,
+}
+
+impl Checks {
+    fn committing(&mut self) {
+        if *self == Checks::AsDeclared {
+            *self = Checks::Committing;
+        }
+    }
 }
 
 /// A walk over what is left of one slice.
@@ -105,17 +129,20 @@ impl<P: Place> Puller<P> {
     pub fn new(place: P, request: Arc<Request>) -> Self {
         let batch = u64::try_from(request.batch).unwrap_or(1);
         let care = &request.care;
+        let readers = place.readers();
         Puller {
             place,
             recipe: Arc::new(request.recipe.clone()),
             pacing: Pacing::new(care.retries, care.retry_delay, batch),
             watch: Watch::new(&request),
-            throttle: Throttle::new(request.rate(care), care.pause_while.as_deref()),
+            throttle: Throttle::new(care.rate(readers), care.pause_while.as_deref()),
+            readers,
             request,
             parking: Parking::default(),
             loader: None,
             number: None,
             commit_times: Vec::new(),
+            checks: Checks::default(),
         }
     }
 
@@ -145,13 +172,14 @@ impl<P: Place> Puller<P> {
 
     fn start(&self, walk: &Walk) -> Result<Stream, Failure> {
         let request = &self.request;
+        self.throttle.set_page(self.pacing.page());
         let reading = WalkRequest {
             connect: request.connect.clone(),
             application_name: request.application_name(self.place.worker()),
             table: request.table.clone(),
             interval: Interval::new(walk.watermark, walk.slice.interval.to),
             batch: u64::try_from(request.batch).unwrap_or(1),
-            page: self.pacing.page(),
+            partition: walk.slice.partition.clone(),
             throttle: self.throttle.clone(),
         };
         // What came over the wire is in memory up to three times: as it came, as values made of
@@ -210,6 +238,9 @@ impl<P: Place> Puller<P> {
     fn open_unit(&mut self, walk: &mut Walk) -> Result<(), Failure> {
         if walk.unit.is_none() {
             walk.unit = Some(self.place.begin());
+            if self.checks == Checks::AtOnce {
+                Spi::run("set constraints all immediate")?;
+            }
         }
         if self.loader.is_none() {
             self.loader = Some(Loader::new(&self.request.target, self.request.recipe.clone())?);
@@ -278,7 +309,6 @@ impl<P: Place> Puller<P> {
         }
         self.number = None;
         walk.uncommitted.push(report);
-        self.pacing.succeeded();
         if done || self.request.commit != CommitMode::Slice {
             self.commit(walk, position, done)?;
         }
@@ -320,8 +350,13 @@ impl<P: Place> Puller<P> {
         self.place.announce(&walk.slice, Phase::Commit);
         let begun = Instant::now();
         if let Some(unit) = walk.unit.take() {
+            self.checks.committing();
             unit.commit()?;
         }
+        // Only now: with commit => 'slice', batches before this came to nothing where it failed.
+        self.checks = Checks::default();
+        self.pacing.succeeded();
+        self.throttle.set_page(self.pacing.page());
         walk.watermark = position;
         walk.done = done;
         let commit_ms = millis(begun.elapsed());

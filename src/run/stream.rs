@@ -6,7 +6,9 @@ use super::thread::spawn_quiet;
 use super::wait::{self, Waker};
 use crate::error::Failure;
 use crate::slice::{Edge, Key};
-use crate::source::{Budget, Doing, Parking, Piece, RawChunk, SourceError, WalkRequest, walk};
+use crate::source::{
+    Budget, Doing, Limits, Parking, Piece, RawChunk, SourceError, WalkRequest, walk,
+};
 use crate::transform::{FinishedRows, Recipe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,8 +62,6 @@ enum Mark {
 
 /// Chunks that wait in a channel; the memory budget bounds them before this does.
 const CHANNEL: usize = 8;
-/// How much longer than the source's own limits the main thread waits for a sign of life.
-const GRACE: Duration = Duration::from_secs(15);
 
 /// A walk under way.
 pub struct Stream {
@@ -72,8 +72,7 @@ pub struct Stream {
     next: usize,
     in_transform: Arc<AtomicUsize>,
     reader: Option<JoinHandle<()>>,
-    connect_limit: Duration,
-    silence_limit: Duration,
+    limits: Limits,
     last_sign: Instant,
     pub waited: Waited,
 }
@@ -117,8 +116,7 @@ impl Stream {
             next: 0,
             in_transform,
             reader: Some(reader),
-            connect_limit: limits.connect + GRACE,
-            silence_limit: limits.statement + GRACE,
+            limits,
             last_sign: Instant::now(),
             waited: Waited::default(),
         })
@@ -183,8 +181,8 @@ impl Stream {
         }
         let silent = self.last_sign.elapsed();
         let (limit, action) = match self.budget.doing() {
-            Doing::Connecting => (self.connect_limit, "connect to the source"),
-            Doing::Reading => (self.silence_limit, "read a page of the source"),
+            Doing::Connecting => (self.limits.until_connected(), "connect to the source"),
+            Doing::Reading => (self.limits.until_answered(), "read a page of the source"),
             Doing::Paused | Doing::Throttled | Doing::Full => {
                 self.last_sign = Instant::now();
                 return Ok(());

@@ -130,13 +130,10 @@ fn close(
     stopped: bool,
 ) {
     let last = shared.control().leave();
-    // A cancel that came too late to be of use must not keep the end from being written.
-    // SAFETY: a flag of this process.
-    unsafe { pg_sys::QueryCancelPending = 0 };
-    let written = in_transaction(|| {
+    let written = undisturbed(|| {
         puller.note_commit_times()?;
         match failure {
-            Some(failure) if stopped => {
+            Some(failure) if stopped || failure.sqlstate == "57014" => {
                 ledger::close_run(request.run_id, "cancelled", Some(failure))
             }
             Some(failure) => ledger::close_run(request.run_id, "failed", Some(failure)),
@@ -147,6 +144,20 @@ fn close(
     if let Err(failure) = written {
         warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
     }
+}
+
+/// Does `f` in a transaction of its own that no cancel ends: one that comes too late to be of use
+/// must not keep a run's end from being written.
+fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // SAFETY: the counter that holds cancels off in this process; an error sets it to zero too.
+    unsafe { pg_sys::QueryCancelHoldoffCount = 1 };
+    let outcome = in_transaction(f);
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::QueryCancelHoldoffCount = 0;
+        pg_sys::QueryCancelPending = 0;
+    }
+    outcome
 }
 
 /// The clerk's whole work: a worker died without a word, so somebody else writes that down.
@@ -272,6 +283,10 @@ impl Place for WorkerPlace<'_> {
 
     fn take_lock_time(&mut self) -> Duration {
         self.slot.take_lock_time()
+    }
+
+    fn readers(&self) -> u32 {
+        self.shared.control().active()
     }
 
     fn worker(&self) -> i32 {

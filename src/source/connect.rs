@@ -1,7 +1,7 @@
 //! Opening a session on the source, and cancelling what it runs.
 
 use super::clock::Clock;
-use super::error::{SourceError, Trouble};
+use super::error::SourceError;
 use super::options::{ConnectSpec, SslMode};
 use super::sql::quote_literal;
 use super::tls;
@@ -68,19 +68,30 @@ impl Session {
         self.canceller.clone()
     }
 
-    /// Runs a query that yields one boolean, such as `pause_while`.
+    /// Runs a query that yields one boolean, such as `pause_while`; no row, and null, are false.
+    /// Whatever settings it changes are the session's own again afterwards.
     ///
     /// # Errors
-    /// [`SourceError`] as the source reports it, or when the answer is no boolean.
+    /// [`SourceError`] as the source reports it, or when the answer is not one boolean.
     pub fn ask(&mut self, query: &str) -> Result<bool, SourceError> {
         let action = "ask the source whether to pause";
-        let row =
-            self.client.query_opt(query, &[]).map_err(|e| SourceError::from_client(action, &e))?;
-        let Some(row) = row else { return Ok(false) };
-        row.try_get::<_, Option<bool>>(0).map(|answer| answer.unwrap_or(false)).map_err(|e| {
-            SourceError::permanent(action, "42804", e.to_string())
+        let told = |e: postgres::Error| SourceError::from_client(action, &e);
+        let no_boolean = |what: String| {
+            SourceError::permanent(action, "42804", what)
                 .with_hint("pause_while must be a query that returns one boolean.")
-        })
+        };
+        let mut transaction =
+            self.client.build_transaction().read_only(true).start().map_err(told)?;
+        let rows = transaction.query(query, &[]).map_err(told)?;
+        transaction.rollback().map_err(told)?;
+        match &rows[..] {
+            [] => Ok(false),
+            [row] => row
+                .try_get::<_, Option<bool>>(0)
+                .map(|answer| answer.unwrap_or(false))
+                .map_err(|e| no_boolean(e.to_string())),
+            rows => Err(no_boolean(format!("the query returned {} rows", rows.len()))),
+        }
     }
 }
 
@@ -92,15 +103,11 @@ impl Session {
 /// [`SourceError`] when the connection fails for another reason.
 pub fn source_asks_for_password(spec: &ConnectSpec) -> Result<bool, SourceError> {
     let bare = ConnectSpec { password: None, ..spec.clone() };
-    match config_of(&bare, "lrs_extract")?.connect(tls::connector(&bare)?) {
+    match config_of(&bare, &spec.session_name("password check"))?.connect(tls::connector(&bare)?) {
         Ok(_) => Ok(false),
         Err(e) if is_password_missing(&e) => Ok(true),
-        Err(e) => {
-            let error = SourceError::from_client(&connecting(spec), &e);
-            // Refused before any password could count: the real attempt, the same but for the
-            // password, meets the same and tells why.
-            if error.trouble == Trouble::Permanent { Ok(true) } else { Err(error) }
-        }
+        // Refused before any password could count, or no answer: nothing is known then.
+        Err(e) => Err(SourceError::from_client(&connecting(spec), &e)),
     }
 }
 
@@ -171,6 +178,7 @@ fn session_sql(spec: &ConnectSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Trouble;
 
     #[test]
     fn a_session_sets_every_time_limit() {

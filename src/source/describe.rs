@@ -71,6 +71,32 @@ impl WalkTable {
         }
         list
     }
+
+    /// Checks that rows of `partition` are still rows of the table: from one that was detached
+    /// meanwhile the walk got nothing, and what it got is not all there was.
+    ///
+    /// # Errors
+    /// 55000 when they are not, or another [`SourceError`] as the source reports it.
+    pub(super) fn check_still_holds(
+        &self,
+        session: &mut Session,
+        partition: &str,
+    ) -> Result<(), SourceError> {
+        let sql = include_str!("../../sql/source/still_holds.sql");
+        let holds = query(session, sql, &[&self.sql_name, &partition])?
+            .first()
+            .map(|row| get(row, "holds"))
+            .transpose()?;
+        if holds == Some(true) {
+            return Ok(());
+        }
+        Err(SourceError::permanent(
+            "read a slice to its end",
+            "55000",
+            format!("{partition} is no longer a partition of {}", self.sql_name),
+        )
+        .with_hint("It was detached, dropped or renamed after the run was planned. Call pull again: it goes on with what is there now."))
+    }
 }
 
 const ACTION: &str = "read the source table's description";
@@ -95,7 +121,8 @@ impl Table {
                 ACTION,
                 "42809",
                 format!("{} is neither a table nor a view", names.table),
-            ));
+            )
+            .with_hint("Mend source_table in lrs_extract.pipeline."));
         }
         let statement_kind = check_columns(session, oid, names)?;
         let column: &str = &names.timestamp;
@@ -230,7 +257,8 @@ fn check_columns(
             ACTION,
             "42804",
             format!("column \"{column}\" of {} is of type {found}; {wanted}", names.table),
-        ))
+        )
+        .with_hint("Mend the column names in lrs_extract.pipeline, or name a view of the source that casts the column."))
     };
     match type_of(&names.timestamp)? {
         "timestamptz" => {}

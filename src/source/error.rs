@@ -75,7 +75,13 @@ impl SourceError {
                 "Check user and password of the user mapping: alter user mapping … options (set password '…').",
             );
         }
-        SourceError::transient(action, "08006", message)
+        let error = SourceError::transient(action, "08006", message);
+        if text.contains("error connecting") {
+            return error.with_hint(
+                "Check host and port of the foreign server: alter server … options (set host '…', set port '…');",
+            );
+        }
+        error
     }
 
     fn from_server(action: &str, db: &DbError) -> Self {

@@ -61,6 +61,20 @@ pub struct Limits {
     pub lock: Duration,
 }
 
+impl Limits {
+    /// How long to wait for a session. The client library bounds the TCP connect alone, for each
+    /// address of the host; a server that accepts it and says nothing is only noticed by this.
+    pub fn until_connected(&self) -> Duration {
+        self.connect * 2 + Duration::from_secs(5)
+    }
+
+    /// How long to wait for a sign of life while the source works on a statement: past its own
+    /// timeout, the network may be gone without a word.
+    pub fn until_answered(&self) -> Duration {
+        self.statement + Duration::from_secs(15)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -94,6 +108,13 @@ pub struct ConnectSpec {
     /// What a session must show of the past: everything committed before this. A standby may show
     /// less than one did before; see [`super::Clock`].
     pub committed_until: Option<DateTime<Utc>>,
+}
+
+impl ConnectSpec {
+    /// How a session for `purpose` is named on the source.
+    pub fn session_name(&self, purpose: &str) -> String {
+        format!("{} {purpose}", self.application_name.as_deref().unwrap_or("lrs_extract"))
+    }
 }
 
 /// An option that cannot be used, in words.

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long `pause_while` is left alone before it is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+pub const PAUSE: Duration = Duration::from_secs(1);
+/// How long a page of a source that is held back by a rate may take.
+const PAGE_TIME: Duration = Duration::from_secs(10);
 /// A stream that fell behind saves up no more than this, so that no burst follows a pause.
 const CREDIT: Duration = Duration::from_secs(1);
 
@@ -20,8 +22,10 @@ pub struct Throttle {
     bytes_per_second: AtomicU64,
     /// A query for one boolean; while it is true no page is asked for.
     pause_while: Mutex<Option<String>>,
-    /// Counts the changes.
+    /// Counts the changes of the two.
     version: AtomicU64,
+    /// Rows that a page may have: fewer after a statement timeout.
+    page: AtomicU64,
 }
 
 impl Throttle {
@@ -38,6 +42,23 @@ impl Throttle {
         *self.pause_while.lock().unwrap_or_else(PoisonError::into_inner) =
             pause_while.map(str::to_owned);
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Sets the rows that a page may have, from the next one on.
+    pub fn set_page(&self, rows: u64) {
+        self.page.store(rows.max(1), Ordering::Relaxed);
+    }
+
+    /// Rows to ask for in the next page, when rows were of this size so far.
+    ///
+    /// A source that is read slowly on purpose is not to be kept at one statement, and one snapshot,
+    /// for long: a page is no larger than the rate brings over in [`PAGE_TIME`].
+    pub(super) fn page(&self, bytes_a_row: u64) -> u64 {
+        let page = self.page.load(Ordering::Relaxed).max(1);
+        match self.bytes_per_second() {
+            Some(rate) => page.min(rate * PAGE_TIME.as_secs() / bytes_a_row.max(1)).max(1),
+            None => page,
+        }
     }
 
     fn bytes_per_second(&self) -> Option<u64> {
@@ -156,6 +177,18 @@ mod tests {
     fn without_a_rate_nothing_waits() {
         let (throttle, mut pace) = (Throttle::new(None, None), Pace::new());
         assert!(seconds_for(u64::MAX / 2, &throttle, &mut pace) < 0.1);
+    }
+
+    #[test]
+    fn a_page_is_no_larger_than_asked_for_or_than_the_rate_brings_soon() {
+        let throttle = Throttle::new(Some(10_000), None);
+        throttle.set_page(500);
+        assert_eq!(
+            [throttle.page(100), throttle.page(1_000), throttle.page(1 << 30)],
+            [500, 100, 1]
+        );
+        throttle.set(None, None);
+        assert_eq!(throttle.page(1_000), 500);
     }
 
     /// How long a reader sleeps that is held back for an hour, when the limit changes to `rate`.

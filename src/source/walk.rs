@@ -23,8 +23,8 @@ pub struct WalkRequest {
     pub interval: Interval,
     /// Rows a batch; a batch ends with the key that holds its last row.
     pub batch: u64,
-    /// Rows a page, at most `batch`: smaller after a statement timeout.
-    pub page: u64,
+    /// The partition that was to hold the interval when the walk was planned.
+    pub partition: String,
     pub throttle: Arc<Throttle>,
 }
 
@@ -196,20 +196,24 @@ pub fn walk(
     budget.now(Doing::Reading);
     let mut cursor = Cursor::new(request.interval);
     let mut pace = Pace::new();
+    // A guess until the first page has come.
+    let mut bytes_a_row = 4_096;
     loop {
         let (mut rows, mut last) = (0, None);
         while rows < request.batch && !cursor.is_done() {
             request.throttle.wait_while_paused(&mut session, budget)?;
-            let limit = request.page.min(request.batch - rows);
+            let limit = request.throttle.page(bytes_a_row).min(request.batch - rows);
             let page = cursor.next_page(&request.table, limit, request.batch);
-            let mut reader = PageReader { request, budget, pace: &mut pace };
+            let mut reader = PageReader { request, budget, pace: &mut pace, bytes: 0 };
             let summary = reader.read(&mut session, &page.sql, &mut hand_over)?;
+            bytes_a_row = reader.bytes.checked_div(summary.rows).unwrap_or(bytes_a_row);
             cursor.advance(&page, &summary);
             rows += summary.rows;
             last = summary.last.or(last);
         }
         let (position, done) = (cursor.position(), cursor.is_done());
         if done {
+            request.table.check_still_holds(&mut session, &request.partition)?;
             // Before the last word: whoever hears it may start the next walk at once.
             *budget.canceller.lock().unwrap_or_else(PoisonError::into_inner) = None;
             *parking.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
@@ -226,6 +230,8 @@ struct PageReader<'a> {
     request: &'a WalkRequest,
     budget: &'a Arc<Budget>,
     pace: &'a mut Pace,
+    /// What came of the page.
+    bytes: u64,
 }
 
 impl PageReader<'_> {
@@ -274,6 +280,7 @@ impl PageReader<'_> {
         }
         self.budget.check_stop()?;
         let bytes = chunk.bytes.len();
+        self.bytes += bytes as u64;
         self.pace.keep(bytes as u64, &self.request.throttle, self.budget)?;
         chunk.permit = Some(self.budget.acquire(bytes)?);
         if hand_over(Piece::Rows(chunk)) {

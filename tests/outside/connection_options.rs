@@ -106,7 +106,7 @@ fn a_wrong_password_is_a_permanent_error_that_does_not_show_it() {
         "alter user mapping for current_user server lrs_source options (set password 'Unbekannt77')",
     );
     assert!(words.contains("lrs_source"), "{words}");
-    assert!(words.contains("authentication"), "{words}");
+    assert!(words.contains("authentication") && words.contains("[28P01]"), "{words}");
     assert!(!words.contains("Unbekannt77"), "{words}");
 }
 

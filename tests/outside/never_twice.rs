@@ -74,3 +74,30 @@ fn a_role_with_unusual_defaults_pulls_all_the_same() {
     assert_eq!(Pull::everything().batch(50).run(&mut lab.stage()).rows, 500);
     lab.assert_all_rows();
 }
+
+#[test]
+fn a_pull_again_that_is_cut_off_can_be_gone_on_with() {
+    let lab = Lab::with(&Rows::of(4_000).ties(3).odd_ids_every(50));
+    lab.pull_all();
+    lab.on_stage("truncate pipeline.aidt_raw");
+    lab.slow_target(100);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200).again());
+    lab.on_stage(&format!("select pg_terminate_backend({})", running.leader));
+    assert!(running.result().is_err());
+    lab.assert_nothing_left_running();
+    assert!((1..3_000).contains(&lab.target_rows()), "cut off in the middle");
+    lab.quick_target();
+    lab.pull_all();
+    lab.assert_all_rows();
+    assert_eq!(lab.pull_all().rows, 0);
+}
+
+#[test]
+fn what_a_pull_again_rejects_is_there_once() {
+    let lab = Lab::with(&Rows::of(500).odd_ids_every(10));
+    let first = lab.pull_all();
+    lab.on_stage("truncate pipeline.aidt_raw");
+    let again = Pull::everything().again().run(&mut lab.stage());
+    assert_eq!((again.rows, again.rejected), (first.rows, first.rejected));
+    lab.assert_all_rows();
+}

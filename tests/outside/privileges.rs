@@ -170,3 +170,118 @@ fn a_function_in_the_callers_search_path_is_not_called_by_the_extension() {
     Pull::everything().batch(50).run(&mut session);
     lab.assert_all_rows();
 }
+
+#[test]
+fn who_may_not_pull_may_not_forget() {
+    let (lab, mut session) = analyst(&[Functions, ServerUsage], &with_password());
+    lab.pull_all();
+    let forget = "select lrs_extract.forget('2025-03-01', '2025-08-01')";
+    let refused = refusal(session.query(forget, &[]));
+    assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
+    lab.on_stage(&format!("grant insert on pipeline.aidt_raw to {}_analyst", lab.db));
+    session.query(forget, &[]).expect("who may pull may forget");
+}
+
+/// A lab whose target belongs to a role that is no superuser, and a session of that role.
+fn owner_of_the_target() -> (Lab, Client, String) {
+    let (lab, session) = analyst(&[Functions, ServerUsage], &with_password());
+    let role = format!("{}_analyst", lab.db);
+    lab.on_stage(&format!(
+        "alter schema pipeline owner to {role}; alter table pipeline.aidt_raw owner to {role}"
+    ));
+    (lab, session, role)
+}
+
+fn is_superuser(lab: &Lab, role: &str) -> String {
+    lab.stage_value(&format!("select rolsuper from pg_roles where rolname = '{role}'"))
+}
+
+#[test]
+fn a_cast_of_the_targets_owner_is_not_called_as_the_extensions_owner() {
+    let (lab, mut session, role) = owner_of_the_target();
+    session
+        .batch_execute(&format!(
+            "create type pipeline.e as enum ('x');
+             create function pipeline.rise(pipeline.e) returns json language plpgsql as
+                 $$ begin execute 'alter role {role} superuser'; return '1'; end $$;
+             create cast (pipeline.e as json) with function pipeline.rise(pipeline.e);
+             alter table pipeline.aidt_raw add column z pipeline.e default 'x'"
+        ))
+        .expect("the trap");
+    lab.stage()
+        .query("select * from lrs_extract.plan('2025-03-01', '2025-08-01')", &[])
+        .expect("a plan");
+    lab.pull_all();
+    assert_eq!(is_superuser(&lab, &role), "false");
+}
+
+/// A trigger of the target that tries to become whoever the worker connected as.
+const RESET_ROLE: &str = "
+    create function pipeline.rise() returns trigger language plpgsql as $$
+    begin
+        begin
+            execute 'reset role';
+            execute format('alter role %I superuser', tg_argv[0]);
+        exception when others then null;
+        end;
+        return new;
+    end $$;";
+
+#[test]
+fn a_trigger_does_not_get_at_the_role_that_the_worker_connected_as() {
+    let (lab, mut session, role) = owner_of_the_target();
+    session.batch_execute(RESET_ROLE).expect("a function");
+    session
+        .batch_execute(&format!(
+            "create trigger rise before insert on pipeline.aidt_raw
+                 for each row execute function pipeline.rise('{role}');
+             create function pipeline.lure() returns bigint language sql security definer as
+                 'select count(*) from lrs_extract.pull(''2025-03-01'', ''2025-08-01'')'"
+        ))
+        .expect("the trap");
+    // As a superuser, through a function of the role; and through SET ROLE.
+    lab.stage().query("select pipeline.lure()", &[]).expect("the pull");
+    lab.assert_all_rows();
+    assert_eq!(is_superuser(&lab, &role), "false");
+    let mut stage = lab.stage();
+    stage.batch_execute(&format!("set role {role}")).expect("set role");
+    Pull::everything().again().run(&mut stage);
+    assert_eq!(is_superuser(&lab, &role), "false");
+}
+
+#[test]
+fn no_worker_starts_within_a_security_restricted_operation() {
+    let (lab, mut session, role) = owner_of_the_target();
+    session
+        .batch_execute(&format!(
+            "create table pipeline.bait (n int);
+             insert into pipeline.bait values (1);
+             create function pipeline.lure(int) returns int language plpgsql immutable as $$
+             begin
+                 if session_user <> '{role}' then
+                     perform lrs_extract.pull('2025-03-01', '2025-08-01');
+                 end if;
+                 return 1;
+             end $$;
+             create index on pipeline.bait (pipeline.lure(n))"
+        ))
+        .expect("the trap");
+    let refused = refusal(lab.stage().simple_query("analyze pipeline.bait"));
+    assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
+    assert!(refused.message().contains("security-restricted"), "{}", whole_text(&refused));
+    assert_eq!(lab.target_rows(), 0);
+}
+
+#[test]
+fn a_schema_of_somebody_else_is_not_moved_into() {
+    let lab = Lab::with(&Rows::of(0));
+    let role = format!("{}_squatter", lab.db);
+    lab.on_stage(&format!(
+        "drop extension lrs_extract cascade; create role {role};
+         alter schema lrs_extract owner to {role}"
+    ));
+    let refused = refusal(lab.stage().simple_query("create extension lrs_extract"));
+    assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
+    assert!(refused.message().contains(&role), "{}", whole_text(&refused));
+    lab.on_stage("alter schema lrs_extract owner to current_user; create extension lrs_extract");
+}

@@ -112,13 +112,16 @@ fn every_night() {
 
 #[test]
 fn a_day_once_more() {
-    let lab = Lab::with(&Rows::of(3_000));
-    lab.pull_all();
+    let lab = Lab::with(&Rows::of(3_000).odd_ids_every(10));
+    assert!(lab.pull_all().rejected > 0);
     psql(&lab, sql_of("A day once more")[0]);
     let again = "select count(*) from pipeline.aidt_raw a join lrs_extract.run r
                      on r.run_id = 2 and a.inserted_at >= r.started_at";
     assert_ne!(lab.stage_value(again), "0");
     lab.assert_all_rows();
+    for check in sql_of("Proof that all is there")[0].lines() {
+        assert_eq!(psql(&lab, check), "", "{check}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sources of other shapes than five monthly partitions, and what `plan` says of them.
 
-use crate::lab::{Lab, Pull, Rows};
+use crate::lab::{Lab, Pull, Rows, refusal, whole_text};
 
 const COLUMNS: &str =
     "\"timestamp\" timestamptz not null, full_statement jsonb not null, actor_id bigint";
@@ -84,27 +84,34 @@ fn a_table_of_children_by_inheritance() {
     )));
 }
 
+/// A lab whose actors are of another type than the design's.
+fn lab_of_actors(kind: &str, cast: &str) -> Lab {
+    lab_of_shape(&format!(
+        "create table acid.lrs_statement_new (
+             \"timestamp\" timestamptz not null, full_statement jsonb not null, actor_id {kind});
+         alter table acid.kept alter actor_id type {kind} using {cast};
+         create index on acid.lrs_statement_new (\"timestamp\", actor_id)"
+    ))
+}
+
 #[test]
-fn an_actor_column_of_another_type() {
-    for kind in ["text", "integer", "uuid"] {
-        let cast = if kind == "uuid" { "md5(actor_id::text)::uuid" } else { "actor_id" };
-        let lab = lab_of_shape(&format!(
-            "create table acid.lrs_statement_new (
-                 \"timestamp\" timestamptz not null, full_statement jsonb not null, actor_id {kind});
-             alter table acid.kept alter actor_id type {kind} using {cast};
-             create index on acid.lrs_statement_new (\"timestamp\", actor_id)"
-        ));
-        match Pull::everything().batch(150).try_run(&mut lab.stage()) {
-            Ok(_) => lab.assert_all_rows(),
-            Err(error) => {
-                let refused = crate::lab::refusal::<()>(Err(error));
-                assert!(
-                    crate::lab::whole_text(&refused).contains("actor_id"),
-                    "{kind}: {refused:?}"
-                );
-                assert_eq!(lab.target_rows(), 0);
-            }
-        }
+fn an_actor_column_of_another_integer_type() {
+    for kind in ["integer", "smallint"] {
+        let lab = lab_of_actors(kind, "actor_id");
+        Pull::everything().batch(150).run(&mut lab.stage());
+        lab.assert_all_rows();
+    }
+}
+
+#[test]
+fn an_actor_column_that_is_no_integer_is_refused_in_words() {
+    for (kind, cast) in [("text", "actor_id"), ("uuid", "md5(actor_id::text)::uuid")] {
+        let lab = lab_of_actors(kind, cast);
+        let refused = refusal(Pull::everything().batch(150).try_run(&mut lab.stage()));
+        assert_eq!(refused.code().code(), "42804", "{kind}: {}", whole_text(&refused));
+        assert!(refused.message().contains("actor_id"), "{kind}: {}", whole_text(&refused));
+        assert!(refused.hint().is_some(), "{kind}: {}", whole_text(&refused));
+        assert_eq!(lab.target_rows(), 0);
     }
 }
 
@@ -178,4 +185,42 @@ fn a_plan_reads_and_writes_nothing() {
     plan(&lab, "count(*)");
     assert_eq!((lab.target_rows(), lab.committed_batches()), (0, 0));
     lab.assert_nothing_left_running();
+}
+
+/// How many slices a plan warns of the heap's order when the rows were inserted in this one.
+fn warnings_of_a_heap_in_order_of(expression: &str) -> String {
+    let lab = Lab::with(&Rows::of(2_500));
+    lab.on_source(&format!(
+        "create table acid.kept as select * from acid.lrs_statement_new;
+         truncate acid.lrs_statement_new;
+         insert into acid.lrs_statement_new select * from acid.kept order by {expression};
+         analyze acid.lrs_statement_new"
+    ));
+    plan(&lab, "count(*) filter (where warning ilike '%heap order%') || ' of ' || count(*)")
+}
+
+#[test]
+fn a_plan_warns_where_the_heap_lies_in_another_order_than_the_key() {
+    assert!(warnings_of_a_heap_in_order_of("\"timestamp\"").starts_with("0 of "));
+    let warned = warnings_of_a_heap_in_order_of("md5(full_statement::text)");
+    let (warned, slices) = warned.split_once(" of ").expect("two numbers");
+    assert_eq!(warned, slices);
+}
+
+#[test]
+fn a_partition_that_is_detached_during_a_run_is_not_taken_for_pulled() {
+    let lab = Lab::with(&Rows::of(2_000));
+    lab.slow_target(50);
+    let running = lab.start_and_await_a_batch(&Pull::everything().batch(50).jobs(1));
+    lab.on_source("alter table acid.lrs_statement_new detach partition acid.lrs_statement_2025_07");
+    let refused = refusal(running.result());
+    assert_eq!(refused.code().code(), "55000", "{}", whole_text(&refused));
+    assert!(refused.message().contains("lrs_statement_2025_07"), "{}", whole_text(&refused));
+    lab.on_source(
+        "alter table acid.lrs_statement_new attach partition acid.lrs_statement_2025_07
+             for values from ('2025-07-01') to ('2025-08-01')",
+    );
+    lab.quick_target();
+    lab.pull_all();
+    lab.assert_all_rows();
 }

@@ -1,6 +1,7 @@
 //! What goes wrong on the source: the transient is retried, the permanent is said in words.
 
-use std::time::Duration;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, Pull, Rows, Running, await_that, refusal, whole_text};
 
@@ -133,6 +134,24 @@ fn a_lock_on_the_source_is_waited_for_with_patience_and_retries() {
     transaction.commit().expect("the lock is released");
     assert_eq!(running.pulled().rows, 200);
     lab.assert_all_rows();
+}
+
+#[test]
+fn a_source_that_accepts_connections_and_says_nothing_is_given_up_as_no_connection() {
+    let lab = Lab::with(&Rows::of(10));
+    let silence = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silence.local_addr().expect("its address").port();
+    lab.on_stage(&format!(
+        "alter server lrs_source options
+             (set host '127.0.0.1', set port '{port}', add connect_timeout '1');
+         update lrs_extract.pipeline set retries = 0"
+    ));
+    let begun = Instant::now();
+    let refused =
+        refusal(lab.stage().query("select * from lrs_extract.plan('-infinity', 'infinity')", &[]));
+    assert_eq!(refused.code().code(), "08006");
+    assert!(refused.message().contains("connect to the source"), "{}", whole_text(&refused));
+    assert!(begun.elapsed() < Duration::from_secs(20), "given up after {:?}", begun.elapsed());
 }
 
 #[test]

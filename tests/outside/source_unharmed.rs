@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::lab::{Lab, Pull, Rows, await_that};
+use crate::lab::{Lab, Pull, Rows, await_that, refusal};
 
 /// Logs the reader's session settings from inside its statements, once a statement since it is
 /// stable.
@@ -97,11 +97,18 @@ fn a_page_never_asks_for_more_rows_than_the_batch_and_its_ties() {
         .filter(|line| line.to_lowercase().contains("copy"))
         .collect();
     assert!(pages.len() >= 25, "a statement a page: {pages:#?}");
+    for page in pages {
+        let limit = page.split("fetch first ").nth(1).and_then(|rest| rest.split(' ').next());
+        let limit: i64 = limit.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{page}"));
+        assert!((1..=100).contains(&limit), "{page}");
+    }
 }
 
 #[test]
 fn rows_are_never_counted_on_the_source() {
-    for line in statements_of_a_pull(1_000) {
+    let statements = statements_of_a_pull(1_000);
+    assert!(statements.iter().any(|line| line.contains("copy (")), "{statements:#?}");
+    for line in statements {
         assert!(!line.to_lowercase().contains("count("), "{line}");
     }
 }
@@ -111,17 +118,24 @@ fn no_snapshot_is_held_between_pages() {
     let lab = Lab::with(&Rows::of(4_000));
     lab.slow_target(200);
     let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
-    let mut longest = 0.0_f64;
+    let (mut longest, mut seen) = (0.0_f64, 0);
     let deadline = Instant::now() + Duration::from_secs(2);
     while Instant::now() < deadline {
         let age = lab.source_value(
-            "select max(extract(epoch from clock_timestamp() - xact_start)) from pg_stat_activity
-             where application_name like 'lrs_extract%' and datname = current_database()",
+            "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
+                    + case when count(*) = 0 then 1000 else 0 end
+               from pg_stat_activity
+              where application_name like 'lrs_extract run=%' and datname = current_database()",
         );
-        longest = longest.max(age.parse().unwrap_or(0.0));
+        let age: f64 = age.parse().expect("a number");
+        // Between two slices there may be no session.
+        if age < 1000.0 {
+            (longest, seen) = (longest.max(age), seen + 1);
+        }
     }
     lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     let _ = running.result();
+    assert!(seen > 0, "a reading session was seen");
     assert!(longest < 1.0, "a transaction of {longest} s on the source");
 }
 
@@ -199,16 +213,17 @@ fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
     lab.assert_all_rows();
 }
 
-#[test]
-fn two_workers_together_keep_the_byte_limit() {
+/// Pulls 24 MB of statements, one every `interval`, by two workers, and sees that they come at the
+/// limit's rate.
+fn assert_byte_limit_kept(interval: &str) {
     const LIMIT: f64 = 5_000_000.0;
     let lab = Lab::with(&Rows::of(0));
-    lab.on_source(
+    lab.on_source(&format!(
         "insert into acid.lrs_statement_new
-         select '2025-03-01'::timestamptz + n * interval '1 hour',
+         select '2025-03-01'::timestamptz + n * interval '{interval}',
                 acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
-         from generate_series(0, 24 * 150) n",
-    );
+         from generate_series(0, 24 * 150) n"
+    ));
     lab.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
     let began = Instant::now();
     Pull::everything().batch(200).jobs(2).run(&mut lab.stage());
@@ -217,4 +232,55 @@ fn two_workers_together_keep_the_byte_limit() {
     let rate = bytes / took;
     assert!((rate / LIMIT - 1.0).abs() < 0.1, "{bytes} bytes in {took} s: {rate} a second");
     lab.assert_all_rows();
+}
+
+#[test]
+fn two_workers_together_keep_the_byte_limit() {
+    assert_byte_limit_kept("1 hour");
+}
+
+#[test]
+fn a_worker_that_is_left_alone_takes_the_whole_byte_limit() {
+    // All in one slice: the other worker comes to its end at once.
+    assert_byte_limit_kept("1 second");
+}
+
+/// A pull whose `pause_while` is `query`, and what it was refused with.
+fn refused_pause(query: &str) -> (String, String) {
+    let lab = Lab::with(&Rows::of(100));
+    lab.on_stage(&format!("update lrs_extract.pipeline set pause_while = $q${query}$q$"));
+    let refused = refusal(Pull::everything().try_run(&mut lab.stage()));
+    assert!(refused.hint().is_some_and(|hint| hint.contains("one boolean")), "{refused:?}");
+    (refused.code().code().to_owned(), refused.message().to_owned())
+}
+
+#[test]
+fn a_pause_that_is_no_single_boolean_is_refused_in_words() {
+    let (code, words) = refused_pause("select n > 1 from generate_series(1, 3) n");
+    assert_eq!(code, "42804", "{words}");
+    assert!(words.contains("3 rows"), "{words}");
+    let (code, words) = refused_pause("select 'maybe'::text");
+    assert_eq!(code, "42804", "{words}");
+}
+
+#[test]
+fn a_pause_that_changes_settings_changes_none_of_the_walks() {
+    let lab = Lab::with(&Rows::of(40));
+    lab.on_source(WATCH_SESSIONS);
+    lab.call_when_read("acid.note()");
+    lab.on_stage(
+        "update lrs_extract.pipeline set pause_while =
+             $q$select set_config('default_transaction_read_only', 'off', false) is null
+                    or set_config('statement_timeout', '0', false) is null$q$",
+    );
+    lab.pull_all();
+    let seen: Vec<String> =
+        log_lines(&lab).into_iter().filter(|line| line.contains("SEEN ")).collect();
+    assert!(!seen.is_empty());
+    for line in seen {
+        assert!(
+            line.contains("read_only=<on>") && line.contains("statement_timeout=<5min>"),
+            "{line}"
+        );
+    }
 }

@@ -167,3 +167,23 @@ fn the_first_row_reaches_the_caller_long_before_the_last_batch() {
     client.read_until(b'D');
     assert!(lab.committed_batches() < 50, "{} batches already", lab.committed_batches());
 }
+
+#[test]
+fn the_function_cancel_stops_a_run_whose_caller_does_not_fetch() {
+    let lab = slow_lab();
+    let mut stage = lab.stage();
+    let call = pull().call();
+    stage
+        .batch_execute(&format!("begin; declare c cursor for select {call}; fetch 1 from c"))
+        .expect("a first batch");
+    let told = lab.stage_value("select lrs_extract.cancel(max(run_id)) from lrs_extract.run");
+    assert_eq!(told, "true");
+    await_that("the run is marked", Duration::from_secs(5), || lab.last_run_state() == "cancelled");
+    lab.assert_nothing_left_running();
+    let refused = refusal(stage.simple_query("fetch all from c"));
+    assert_eq!(refused.code().code(), "57014");
+    stage.batch_execute("rollback").expect("rollback");
+    lab.quick_target();
+    lab.pull_all();
+    lab.assert_all_rows();
+}

@@ -201,3 +201,28 @@ fn statements_that_are_compressed_take_the_room_that_an_insert_would_have_taken(
                         or jsonb_hash(p.\"statement\") <> jsonb_hash(r.\"statement\")";
     assert_eq!(lab.stage_value(differing), "0");
 }
+
+#[test]
+fn a_row_that_breaks_a_deferred_constraint_is_rejected_alone() {
+    for commit in ["batch", "slice"] {
+        let lab = Lab::with(&Rows::of(1_000));
+        lab.on_source(
+            "update acid.lrs_statement_new
+                set full_statement = jsonb_set(full_statement, '{id}',
+                        '\"00000000-0000-0000-0000-00000000d0b1\"')
+              where actor_id in (17, 18, 517, 518)",
+        );
+        lab.on_stage("alter table pipeline.aidt_raw add unique (id) deferrable initially deferred");
+        let pulled = Pull::everything().batch(100).commit(commit).run(&mut lab.stage());
+        let doubled = lab.source_value(
+            "select count(*) - 1 from acid.lrs_statement_new
+              where full_statement ->> 'id' = '00000000-0000-0000-0000-00000000d0b1'",
+        );
+        assert!(doubled.parse::<i64>().expect("a count") > 0);
+        assert_eq!(pulled.rejected.to_string(), doubled, "{commit}");
+        lab.assert_all_rows();
+        let codes =
+            lab.stage_value("select string_agg(distinct sqlstate, ' ') from lrs_extract.reject");
+        assert_eq!(codes, "23505");
+    }
+}

@@ -79,6 +79,25 @@ fn a_source_that_is_out_of_slots_is_asked_again() {
 }
 
 #[test]
+fn a_pause_holds_the_counting_back_and_its_end_lets_it_go_on() {
+    let lab = Lab::with(&Rows::of(200));
+    lab.pull_all();
+    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
+    let (mut session, notices) = lab.stage_with_notices();
+    let underway = thread::spawn(move || verified(&mut session));
+    await_that("it says that it waits", Duration::from_secs(20), || {
+        notices.all().iter().any(|notice| notice.contains("pause_while"))
+    });
+    assert!(!underway.is_finished());
+    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select false'");
+    await_that("the call returns", Duration::from_secs(20), || underway.is_finished());
+    let found = underway.join().expect("the thread of the call");
+    assert_eq!(found.expect("verified"), "200 200 0 t");
+    let waits = notices.all().iter().filter(|notice| notice.contains("pause_while")).count();
+    assert_eq!(waits, 1, "told once");
+}
+
+#[test]
 fn a_session_that_is_lost_on_the_way_is_opened_again() {
     let lab = Lab::with(&Rows::of(200).between("2025-04-01", "2025-06-01"));
     lab.pull_all();
