@@ -4,9 +4,12 @@
 //! its arguments, reads what it needs from the catalogs, and calls `run`, `ledger` or `source`.
 
 mod arguments;
+mod caller;
 mod connection;
 mod control;
 mod dedup;
+mod exclusive;
+mod layout;
 mod plan;
 mod pull;
 mod reach;

@@ -1,7 +1,6 @@
 //! From a foreign server and a user mapping to a connection, with the rules for who may use it.
 
-#![allow(unsafe_code)]
-
+use super::caller::is_superuser;
 use crate::error::Failure;
 use crate::ledger;
 use crate::run::errand;
@@ -87,9 +86,7 @@ fn look_up(server: &str, role: pg_sys::Oid) -> Result<Option<Found>, pgrx::spi::
 /// otherwise the stage server's own identity (a trusted address, its operating system user, its
 /// certificate) would open the door for anybody. postgres_fdw and dblink have the same rule.
 fn check_password_rule(server: &str, spec: &ConnectSpec, role: pg_sys::Oid) -> Result<(), Failure> {
-    // SAFETY: a catalog lookup.
-    let superuser = unsafe { pg_sys::superuser_arg(role) };
-    if superuser || spec.password_not_required {
+    if is_superuser(role) || spec.password_not_required {
         return Ok(());
     }
     if spec.password.is_none() {

@@ -1,9 +1,8 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
-#![allow(unsafe_code)]
-
 use super::arguments::{Period, no_such_run, present};
-use super::survey::current_role;
+use super::caller::{current_role, is_superuser};
+use super::exclusive::lock_pipeline;
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline};
 use crate::load;
@@ -69,7 +68,7 @@ fn forget_period(
     let period = Period::check(from, to)?;
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
     check_may_pull(&pipeline)?;
-    let _claim = super::pull::lock_pipeline(&pipeline.name)?;
+    let _claim = lock_pipeline(&pipeline.name)?;
     ledger::forget(&pipeline.name, period.from, period.to)
 }
 
@@ -77,8 +76,7 @@ fn forget_period(
 /// superuser's target may be gone.
 fn check_may_pull(pipeline: &Pipeline) -> Result<(), Failure> {
     let role = current_role();
-    // SAFETY: a catalog lookup.
-    if unsafe { pg_sys::superuser_arg(role) } {
+    if is_superuser(role) {
         return Ok(());
     }
     let target = load::describe(&pipeline.target_table, role)?;

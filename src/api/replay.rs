@@ -1,7 +1,7 @@
 //! `lrs_extract.replay`: rejects taken through the mapping again.
 
 use super::arguments::{Period, present};
-use super::pull::{check_writable, lock_pipeline};
+use super::exclusive::{check_writable, lock_pipeline};
 use super::survey::fit;
 use crate::error::{Failure, or_raise};
 use crate::run::actor::Actor;

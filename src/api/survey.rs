@@ -1,9 +1,9 @@
 //! What `plan` shows and `pull` does: the pipeline, both tables, and the slices between them.
 
-#![allow(unsafe_code)]
-
 use super::arguments::Period;
+use super::caller::{check_encoding, current_role};
 use super::connection::connection;
+use super::layout::{Layout, Question};
 use super::reach::Reach;
 use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
@@ -11,14 +11,10 @@ use crate::load::{self, Target};
 use crate::pg_compat;
 use crate::run::errand::ask_source;
 use crate::run::pacing::Pacing;
-use crate::slice::{Interval, PlannedSlice, Width, lay_out};
-use crate::source::{
-    ConnectSpec, Estimate, Session, SourceError, Table, TableNames, WalkTable, estimate,
-};
+use crate::slice::{Edge, Interval, PlannedSlice};
+use crate::source::{ConnectSpec, Estimate, Session, SourceError, TableNames, WalkTable, estimate};
 use crate::transform::Recipe;
 use chrono::{DateTime, Utc};
-use pgrx::prelude::*;
-use std::time::Duration;
 
 /// A period of a pipeline, seen from both sides.
 pub struct Survey {
@@ -48,19 +44,6 @@ struct Answer {
     slices: Vec<SurveyedSlice>,
 }
 
-/// What the source is asked.
-#[derive(Clone)]
-struct Question {
-    names: TableNames,
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
-    settle: Duration,
-    width: Width,
-    covered: Vec<Interval>,
-    /// Rows a page, where the access path is wanted.
-    page: Option<u64>,
-}
-
 /// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
 /// been pulled; with `page`, with the access path of a page of so many rows.
 ///
@@ -76,17 +59,11 @@ pub fn survey(
     let Fitted { pipeline, target, recipe } = fit(name)?;
     let connect = connection(&pipeline.server, current_role())?;
     let covered = if again { Vec::new() } else { ledger::covered(name, period.from, period.to)? };
-    let question = Question {
-        names: pipeline.source_names(recipe.extra_columns()),
-        from: ledger::from_server(period.from),
-        to: ledger::from_server(period.to),
-        settle: pipeline.settle,
-        width: pipeline.slice_width,
-        covered,
-        page,
-    };
+    let question = Question::about(&pipeline, recipe.extra_columns(), period, covered);
     let pacing = Pacing::new(pipeline.care.retries, pipeline.care.retry_delay, 1);
-    let answer = ask_source(&connect, pacing, move |session| question.ask(session))?;
+    let answer = ask_source(&connect, pacing, move |session| {
+        estimated(question.ask(session)?, session, page)
+    })?;
     answer.reach.tell();
     // Whoever reads the slices must find all that was to be seen when they were planned.
     let connect = ConnectSpec { committed_until: answer.reach.committed_until, ..connect };
@@ -128,43 +105,23 @@ pub fn fit(name: &str) -> Result<Fitted, Failure> {
     Ok(Fitted { pipeline, target, recipe })
 }
 
-/// The role whose privileges count: the current one, as for any statement.
-pub fn current_role() -> pg_sys::Oid {
-    // SAFETY: reads a global.
-    unsafe { pg_sys::GetUserId() }
-}
-
-/// # Errors
-/// 0A000 where this database is not UTF8.
-pub fn check_encoding() -> Result<(), Failure> {
-    // SAFETY: reads a global.
-    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
-    if encoding == pg_sys::pg_enc::PG_UTF8 as i32 {
-        return Ok(());
-    }
-    Err(Failure::new("0A000", "lrs_extract needs a database with the encoding UTF8")
-        .with_hint("create database … encoding 'UTF8' template template0;"))
-}
-
-impl Question {
-    fn ask(&self, session: &mut Session) -> Result<Answer, SourceError> {
-        let table = Table::describe(session, &self.names)?;
-        let walk_table = table.for_walk();
-        let reach = Reach::of(self.from, self.to, self.settle, &table, session)?;
-        let segments = table.segments(reach.from, reach.to);
-        let correlations = table.correlations(session)?;
-        let mut slices = Vec::new();
-        for planned in lay_out(reach.from, reach.to, &segments, self.width, &self.covered) {
-            let whole = Interval::new(
-                crate::slice::Edge::Before(planned.from),
-                crate::slice::Edge::Before(planned.to),
-            );
-            let estimate = estimate(session, &walk_table, &whole, self.page)?;
-            let warning = warning(&planned, &estimate, &correlations, &self.names);
-            slices.push(SurveyedSlice { planned, estimate, warning });
-        }
-        Ok(Answer { table: walk_table, reach, slices })
-    }
+/// Adds what the source makes of each slice; with `page`, by the plan of a page of so many rows.
+fn estimated(
+    layout: Layout,
+    session: &mut Session,
+    page: Option<u64>,
+) -> Result<Answer, SourceError> {
+    let Layout { table, reach, slices } = layout;
+    let walk_table = table.for_walk();
+    let correlations = table.correlations(session)?;
+    let survey = |planned: PlannedSlice| {
+        let whole = Interval::new(Edge::Before(planned.from), Edge::Before(planned.to));
+        let estimate = estimate(session, &walk_table, &whole, page)?;
+        let warning = warning(&planned, &estimate, &correlations, &table.names);
+        Ok(SurveyedSlice { planned, estimate, warning })
+    };
+    let slices = slices.into_iter().map(survey).collect::<Result<_, SourceError>>()?;
+    Ok(Answer { table: walk_table, reach, slices })
 }
 
 /// Below this, neighbouring keys lie on unrelated pages.

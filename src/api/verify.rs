@@ -1,9 +1,9 @@
 //! `lrs_extract.verify`: source, target and rejects side by side.
 
 use super::arguments::{Period, present};
+use super::caller::{check_encoding, current_role};
 use super::connection::connection;
-use super::reach::Reach;
-use super::survey::{check_encoding, current_role};
+use super::layout::{Layout, Question};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline, to_server};
 use crate::load::{self, Target};
@@ -11,18 +11,13 @@ use crate::run::client_watch::ClientWatch;
 use crate::run::count::SourceCount;
 use crate::run::errand::Conversation;
 use crate::run::pacing::Pacing;
-use crate::slice::{PlannedSlice, Width, lay_out};
-use crate::source::{
-    COUNT_INSTEAD, NO_HASH, Session, SourceError, StatementHash, Table, TableNames, Tally,
-    WalkTable, is_about_a_value,
-};
+use crate::slice::PlannedSlice;
+use crate::source::{COUNT_INSTEAD, NO_HASH, StatementHash, Tally, is_about_a_value};
 use crate::transaction::catching;
 use crate::transform::{ColumnKind, ColumnMapping, Origin};
-use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
-use std::time::Duration;
 
 type Row =
     (String, Option<TimestampWithTimeZone>, Option<TimestampWithTimeZone>, i64, i64, i64, bool);
@@ -94,7 +89,7 @@ fn start(
     let connect = connection(&pipeline.server, role)?;
     let conversation = Conversation::new(&connect, "verify");
     let pacing = || Pacing::new(pipeline.care.retries, pipeline.care.retry_delay, 1);
-    let question = Question::about(&pipeline, period);
+    let question = Question::about(&pipeline, &[], period, Vec::new());
     let layout = conversation.insist(pacing(), move |session| question.ask(session))?;
     layout.reach.tell();
     let conversation = conversation.relying_on(layout.reach.committed_until);
@@ -103,7 +98,7 @@ fn start(
         source: SourceCount::new(
             conversation,
             pacing(),
-            layout.table,
+            layout.table.for_walk(),
             hashes.source,
             &pipeline.name,
         ),
@@ -159,48 +154,6 @@ fn statement_column(pipeline: &Pipeline, target: &Target) -> Result<ColumnMappin
     .with_hint(COUNT_INSTEAD))
 }
 
-/// What the source is asked before anything is counted.
-#[derive(Clone)]
-struct Question {
-    names: TableNames,
-    from: Option<DateTime<Utc>>,
-    to: Option<DateTime<Utc>>,
-    settle: Duration,
-    width: Width,
-}
-
-/// What it answers.
-struct Layout {
-    reach: Reach,
-    table: WalkTable,
-    encoding: String,
-    slices: Vec<PlannedSlice>,
-}
-
-impl Question {
-    fn about(pipeline: &Pipeline, period: Period) -> Question {
-        Question {
-            names: pipeline.source_names(&[]),
-            from: ledger::from_server(period.from),
-            to: ledger::from_server(period.to),
-            settle: pipeline.settle,
-            width: pipeline.slice_width,
-        }
-    }
-
-    fn ask(&self, session: &mut Session) -> Result<Layout, SourceError> {
-        let table = Table::describe(session, &self.names)?;
-        let reach = Reach::of(self.from, self.to, self.settle, &table, session)?;
-        let segments = table.segments(reach.from, reach.to);
-        Ok(Layout {
-            slices: lay_out(reach.from, reach.to, &segments, self.width, &[]),
-            reach,
-            table: table.for_walk(),
-            encoding: table.encoding,
-        })
-    }
-}
-
 /// The expressions that stand for the statements of many rows, one a side.
 struct Hashes {
     source: String,
@@ -215,10 +168,11 @@ impl Hashes {
             let [source, target, sent] = [NO_HASH; 3].map(str::to_owned);
             return Hashes { source, target, sent };
         };
-        let Layout { table, encoding, .. } = layout;
-        let hash = StatementHash::new(table.statement_kind, encoding, column.default.as_deref());
+        let table = &layout.table;
+        let default = column.default.as_deref();
+        let hash = StatementHash::new(table.statement_kind, &table.encoding, default);
         Hashes {
-            source: hash.of_source(&table.statement),
+            source: hash.of_source(&table.for_walk().statement),
             target: hash.of_target(&quote_identifier(&column.column)),
             sent: hash.of_sent("statement"),
         }

@@ -1,5 +1,6 @@
 //! The foreign data wrapper's validator: the wrapper itself only keeps connections.
 
+use super::caller::{current_role, is_superuser};
 use crate::error::{Failure, or_raise};
 use crate::source::{ConnectSpec, server_options, user_mapping_options};
 use pgrx::prelude::*;
@@ -21,11 +22,11 @@ fn check(options: &[Option<String>], catalog: pg_sys::Oid) -> Result<(), Failure
     for option in options.iter().flatten() {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         ConnectSpec::validate(name, value, valid)?;
-        if ["sslcert", "sslkey"].contains(&name) && !is_superuser() {
+        if ["sslcert", "sslkey"].contains(&name) && !is_superuser(current_role()) {
             return Err(Failure::new("42501", format!("only a superuser may set {name}"))
                 .with_hint("Files are read as the stage server's own user."));
         }
-        if name == "password_required" && is_false(value) && !is_superuser() {
+        if name == "password_required" && is_false(value) && !is_superuser(current_role()) {
             return Err(Failure::new(
                 "42501",
                 "only a superuser may set password_required 'false'",
@@ -39,10 +40,4 @@ fn check(options: &[Option<String>], catalog: pg_sys::Oid) -> Result<(), Failure
 fn is_false(value: &str) -> bool {
     let mut spec = ConnectSpec::default();
     spec.set("password_required", value).is_ok() && spec.password_not_required
-}
-
-#[allow(unsafe_code)]
-fn is_superuser() -> bool {
-    // SAFETY: a catalog lookup.
-    unsafe { pg_sys::superuser() }
 }
