@@ -180,6 +180,8 @@ def all_of_them(source, stages, peers, pull_settings, quick):
         copy_pipes("16", source, stage, 2, "binary"),
         copy_pipes("16", source, stage, 3, "binary"),
         copy_pipes("16", source, stage, 1, "text"),
+        copy_pipes("16", source, stage, 2, "text"),
+        copy_pipes("16", source, stage, 3, "text"),
     ]
     left_out = []
     if peers.get("psycopg2"):

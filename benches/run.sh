@@ -3,7 +3,7 @@
 # (13), a stage (16), and a stage (15) for what needs contrib. Prints a table,
 # and writes target/bench/results.md, results.json and a chart.
 #
-#   DATASET=standard   standard, korean, small, several of them, or all
+#   DATASET=all        standard, korean, small, several of them, or all
 #   ROWS=300000        rows in the source
 #   ROUNDS=3           rounds; each contender runs once in each, medians are reported
 #   OUT=FILE           the chart (benches/results.svg; with less than a whole run
@@ -26,13 +26,14 @@ if [ "${QUICK:-0}" = 1 ]; then
     quick=(--quick)
     ROWS=${ROWS:-30000}
     ROUNDS=${ROUNDS:-1}
+    DATASET=${DATASET:-standard}
 fi
 rows=${ROWS:-300000}
 rounds=${ROUNDS:-3}
 only=${ONLY:-}
 STAGES=${STAGES:-}
 pull_settings=${PULL_SETTINGS:-}
-datasets=${DATASET:-standard}
+datasets=${DATASET:-all}
 [ "$datasets" != all ] || datasets="standard korean small"
 rig_whole_number ROWS "$rows"
 rig_whole_number ROUNDS "$rounds"

@@ -10,7 +10,7 @@ static FAST_JSONB: GucSetting<bool> = GucSetting::<bool>::new(true);
 pub fn register() {
     GucRegistry::define_int_guc(
         c"lrs_extract.worker_memory",
-        c"Memory that a worker of pull() fills with rows between the source and the insert.",
+        c"Memory of a worker of pull(): rows between the source and the insert, and what it takes besides.",
         c"One statement larger than this still passes, alone.",
         &WORKER_MEMORY,
         8,

@@ -22,6 +22,15 @@ use std::time::{Duration, Instant};
 /// usual batch stays below the 64 subtransactions that a snapshot keeps in sight.
 const FLUSH_BYTES: usize = 2 << 20;
 
+/// What a worker takes besides rows: the server's caches, the threads' tables, heap that is kept.
+const BESIDES_ROWS: usize = 12 << 20;
+
+/// How much may come over the wire ahead of the load in a worker of so much memory: it is there up
+/// to three times, as it came, as values made of it, and in the batch.
+fn in_flight(worker_memory: usize) -> usize {
+    worker_memory.saturating_sub(BESIDES_ROWS).max(worker_memory / 2) / 3
+}
+
 /// Pulls slices, one after the other.
 pub struct Puller<P: Place> {
     pub place: P,
@@ -182,9 +191,7 @@ impl<P: Place> Puller<P> {
             partition: walk.slice.partition.clone(),
             throttle: self.throttle.clone(),
         };
-        // What came over the wire is in memory up to three times: as it came, as values made of
-        // it, and in the batch.
-        let in_flight = request.worker_memory / 3;
+        let in_flight = in_flight(request.worker_memory);
         let threads = request.transform_threads;
         Stream::start(reading, &self.recipe, &self.parking, in_flight, threads)
     }

@@ -153,3 +153,24 @@ fn statements_of_a_megabyte_arrive_unchanged() {
     lab.pull_all();
     lab.assert_all_rows();
 }
+
+#[test]
+fn a_statement_of_200_megabytes_passes_among_small_ones() {
+    let lab = Lab::with(&Rows::of(50));
+    lab.on_source(
+        "insert into acid.lrs_statement_new
+         select '2025-04-01 00:00+00', jsonb_build_object('id', md5('huge')::uuid,
+             'text', repeat(md5('huge'), 200 * 32768)), 7",
+    );
+    let pulled = lab.pull_all();
+    assert_eq!((pulled.rows, pulled.rejected), (51, 0));
+    let of = |column: &str, table: &str| {
+        format!(
+            "select md5({column} ->> 'text') || ' ' || length({column} ->> 'text') from {table}
+              where {column} ->> 'id' = md5('huge')::uuid::text"
+        )
+    };
+    let sent = lab.source_value(&of("full_statement", "acid.lrs_statement_new"));
+    assert!(sent.ends_with(&format!(" {}", 200 << 20)), "{sent}");
+    assert_eq!(lab.stage_value(&of("statement", "pipeline.aidt_raw")), sent);
+}
