@@ -32,4 +32,4 @@ pub use options::{
 };
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
 pub use throttle::{PAUSE, Throttle};
-pub use walk::{Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};
+pub use walk::{BatchEnd, Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};

@@ -2,7 +2,7 @@
 
 use super::exit::{PATIENCE, Stoppable, cancel, stop_at_exit};
 use super::pacing::Pacing;
-use super::thread::spawn_quiet;
+use super::thread::spawn_asking;
 use super::wait::{self, Waker};
 use crate::error::{Failure, notice};
 use crate::source::{Canceller, ConnectSpec, Parking, Session, SourceError};
@@ -166,7 +166,7 @@ pub fn run<T: Send + 'static>(
     let guard = Guard(line.clone());
     let (answer, answers) = sync_channel(1);
     let (wake, held) = (waker.clone(), line.clone());
-    spawn_quiet("lrs errand", move || {
+    spawn_asking("lrs errand", move || {
         let outcome = f(&held);
         held.release();
         let _ = answer.send(outcome);

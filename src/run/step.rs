@@ -10,8 +10,8 @@ use super::stream::{Event, Stream, Waited};
 use crate::error::Failure;
 use crate::ledger::{self, BatchEntry};
 use crate::load::Loader;
-use crate::slice::{Edge, Interval, Key};
-use crate::source::{Parking, Throttle, WalkRequest};
+use crate::slice::{Edge, Interval};
+use crate::source::{BatchEnd, Parking, Throttle, WalkRequest};
 use crate::transaction::{Unit, catching};
 use crate::transform::Recipe;
 use pgrx::Spi;
@@ -219,9 +219,9 @@ impl<P: Place> Puller<P> {
                         }
                     }
                 }
-                Some(Event::BatchEnd { position, last, done }) => {
-                    self.end_batch(walk, stream.waited, position, last, done)?;
-                    if !done {
+                Some(Event::BatchEnd(end)) => {
+                    self.end_batch(walk, stream.waited, end)?;
+                    if !end.done {
                         walk.stream = Some(stream);
                     }
                     return Ok(());
@@ -277,14 +277,7 @@ impl<P: Place> Puller<P> {
     }
 
     /// Writes the checkpoint and commits where a boundary is.
-    fn end_batch(
-        &mut self,
-        walk: &mut Walk,
-        waited: Waited,
-        position: Edge,
-        last: Option<Key>,
-        done: bool,
-    ) -> Result<(), Failure> {
+    fn end_batch(&mut self, walk: &mut Walk, waited: Waited, end: BatchEnd) -> Result<(), Failure> {
         self.open_unit(walk)?;
         if self.has_pending() {
             self.flush(walk)?;
@@ -296,7 +289,7 @@ impl<P: Place> Puller<P> {
             rows: tally.rows,
             rejected: tally.rejected,
             bytes: tally.bytes,
-            slice_done: done,
+            slice_done: end.done,
             source_wait_ms: millis(waited.source),
             transform_ms: millis(waited.transform + tally.convert),
             insert_ms: millis(tally.insert),
@@ -304,20 +297,20 @@ impl<P: Place> Puller<P> {
             throttle_ms: millis(waited.throttle),
             ..BatchReport::default()
         };
-        report.set_last(last);
+        report.set_last(end.last);
         self.heed()?;
         self.note_commit_times()?;
-        if last.is_some() {
+        if end.last.is_some() {
             report.batch_no = self.number();
             report.elapsed_ms = millis(tally.begun.elapsed());
-            self.record(walk, &report, last, position, &tally)?;
-        } else if done {
-            ledger::close_slice(self.request.run_id, walk.slice.slice_no, position)?;
+            self.record(walk, &report, end, &tally)?;
+        } else if end.done {
+            ledger::close_slice(self.request.run_id, walk.slice.slice_no, end.position)?;
         }
         self.number = None;
         walk.uncommitted.push(report);
-        if done || self.request.commit != CommitMode::Slice {
-            self.commit(walk, position, done)?;
+        if end.done || self.request.commit != CommitMode::Slice {
+            self.commit(walk, end)?;
         }
         Ok(())
     }
@@ -326,8 +319,7 @@ impl<P: Place> Puller<P> {
         &self,
         walk: &Walk,
         report: &BatchReport,
-        last: Option<Key>,
-        watermark: Edge,
+        end: BatchEnd,
         tally: &Tally,
     ) -> Result<(), Failure> {
         let entry = BatchEntry {
@@ -340,20 +332,20 @@ impl<P: Place> Puller<P> {
             rejected: report.rejected,
             bytes: report.bytes,
             fallbacks: i64::try_from(tally.fallbacks).unwrap_or(i64::MAX),
-            last,
+            last: end.last,
             source_wait_ms: report.source_wait_ms,
             transform_ms: report.transform_ms,
             insert_ms: report.insert_ms,
             lock_ms: report.lock_ms,
             throttle_ms: report.throttle_ms,
             elapsed_ms: report.elapsed_ms,
-            watermark,
+            watermark: end.position,
             slice_done: report.slice_done,
         };
         ledger::record_batch(&entry)
     }
 
-    fn commit(&mut self, walk: &mut Walk, position: Edge, done: bool) -> Result<(), Failure> {
+    fn commit(&mut self, walk: &mut Walk, end: BatchEnd) -> Result<(), Failure> {
         self.place.announce(&walk.slice, Phase::Commit);
         let begun = Instant::now();
         if let Some(unit) = walk.unit.take() {
@@ -364,8 +356,8 @@ impl<P: Place> Puller<P> {
         self.checks = Checks::default();
         self.pacing.succeeded();
         self.throttle.set_page(self.pacing.page());
-        walk.watermark = position;
-        walk.done = done;
+        walk.watermark = end.position;
+        walk.done = end.done;
         let commit_ms = millis(begun.elapsed());
         let last = walk.uncommitted.len().saturating_sub(1);
         for (n, mut report) in walk.uncommitted.drain(..).enumerate() {

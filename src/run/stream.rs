@@ -2,12 +2,11 @@
 //! channels between them and the main thread.
 
 use super::exit::{cancel, stop_at_exit};
-use super::thread::spawn_quiet;
+use super::thread::{spawn_asking, spawn_quiet};
 use super::wait::{self, Waker};
 use crate::error::Failure;
-use crate::slice::{Edge, Key};
 use crate::source::{
-    Budget, Doing, Limits, Parking, Piece, RawChunk, SourceError, WalkRequest, walk,
+    BatchEnd, Budget, Doing, Limits, Parking, Piece, RawChunk, SourceError, WalkRequest, walk,
 };
 use crate::transform::{FinishedRows, Recipe};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 /// What comes out, in the order of the walk.
 pub enum Event {
     Rows(FinishedRows),
-    BatchEnd { position: Edge, last: Option<Key>, done: bool },
+    BatchEnd(BatchEnd),
 }
 
 /// How long the main thread waited, and for whom.
@@ -56,7 +55,7 @@ enum Made {
 
 /// What passes the transform as it is.
 enum Mark {
-    BatchEnd { position: Edge, last: Option<Key>, done: bool },
+    BatchEnd(BatchEnd),
     Failed(SourceError),
 }
 
@@ -106,7 +105,7 @@ impl Stream {
         let limits = request.connect.limits;
         let (busy, wake) = (in_transform.clone(), waker.clone());
         let (for_reader, parked) = (budget.clone(), parking.clone());
-        let reader = spawn_quiet("lrs reader", move || {
+        let reader = spawn_asking("lrs reader", move || {
             read(&request, &for_reader, &parked, &inputs, &busy, &wake);
         })?;
         Ok(Stream {
@@ -138,9 +137,7 @@ impl Stream {
         self.next = (self.next + 1) % self.lanes.len();
         match made {
             Made::Rows(rows) => Ok(Some(Event::Rows(*rows))),
-            Made::Mark(Mark::BatchEnd { position, last, done }) => {
-                Ok(Some(Event::BatchEnd { position, last, done }))
-            }
+            Made::Mark(Mark::BatchEnd(end)) => Ok(Some(Event::BatchEnd(end))),
             Made::Mark(Mark::Failed(error)) => Err(error),
         }
     }
@@ -236,9 +233,7 @@ fn read(
     let outcome = walk(request, budget, parking, |piece| {
         deal(match piece {
             Piece::Rows(chunk) => Raw::Rows(chunk),
-            Piece::BatchEnd { position, last, done } => {
-                Raw::Mark(Mark::BatchEnd { position, last, done })
-            }
+            Piece::BatchEnd(end) => Raw::Mark(Mark::BatchEnd(end)),
         })
     });
     if let Err(error) = outcome {

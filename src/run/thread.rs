@@ -8,48 +8,14 @@ use crate::transform::STACK_BYTES;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 
-/// Threads of ours that have not ended.
-static ALIVE: AtomicUsize = AtomicUsize::new(0);
-/// A source that takes a connection and then says nothing holds the thread that asked it for as long
-/// as the connection stands, and its descriptors. No call needs nearly as many as this.
-const MOST_ALIVE: usize = 128;
-
-/// Counts a thread for as long as it runs.
-struct Alive;
-
-impl Alive {
-    fn new() -> Self {
-        ALIVE.fetch_add(1, Ordering::SeqCst);
-        Alive
-    }
-}
-
-impl Drop for Alive {
-    fn drop(&mut self) {
-        ALIVE.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// Starts a thread that has every signal blocked from its first instruction on.
 ///
 /// # Errors
-/// 53000 when the system has no thread left, or too many of this process were left behind.
+/// 53000 when the system has no thread left.
 pub fn spawn_quiet<T: Send + 'static>(
     name: &str,
     f: impl FnOnce() -> T + Send + 'static,
 ) -> Result<JoinHandle<T>, Failure> {
-    if ALIVE.load(Ordering::SeqCst) >= MOST_ALIVE {
-        return Err(Failure::new(
-            "53000",
-            "too many threads of this session wait for sources that say nothing",
-        )
-        .with_hint("Close this session; the next one begins anew."));
-    }
-    let alive = Alive::new();
-    let f = move || {
-        let _alive = alive;
-        f()
-    };
     // SAFETY: plain libc calls on local values. A new thread inherits the mask of the one that
     // starts it, which gets its own back right after.
     unsafe {
@@ -65,4 +31,48 @@ pub fn spawn_quiet<T: Send + 'static>(
                 .with_hint("Raise the system's limit of threads, or call pull with fewer jobs.")
         })
     }
+}
+
+/// Threads that ask a source and have not ended.
+static ASKING: AtomicUsize = AtomicUsize::new(0);
+/// A source that takes a connection and then says nothing holds the thread that asked it for as long
+/// as the connection stands, and its descriptors. No call needs nearly as many as this.
+const MOST_ASKING: usize = 64;
+
+/// Counts a thread that asks for as long as it runs.
+struct Asking;
+
+impl Asking {
+    fn begin() -> Asking {
+        ASKING.fetch_add(1, Ordering::SeqCst);
+        Asking
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        ASKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// [`spawn_quiet`] for a thread that asks the source, of which not too many may be left behind.
+///
+/// # Errors
+/// 53000 when there are, or the system has no thread left.
+pub fn spawn_asking<T: Send + 'static>(
+    name: &str,
+    f: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Failure> {
+    if ASKING.load(Ordering::SeqCst) >= MOST_ASKING {
+        return Err(Failure::new(
+            "53000",
+            "too many threads of this session wait for sources that say nothing",
+        )
+        .with_hint("Close this session; the next one begins anew."));
+    }
+    let asking = Asking::begin();
+    spawn_quiet(name, move || {
+        let _asking = asking;
+        f()
+    })
 }

@@ -32,13 +32,18 @@ pub struct WalkRequest {
 #[derive(Debug)]
 pub enum Piece {
     Rows(RawChunk),
-    /// Everything up to `position` has been handed over, `last` being the last row's key; `done` at
-    /// the interval's end.
-    BatchEnd {
-        position: Edge,
-        last: Option<Key>,
-        done: bool,
-    },
+    BatchEnd(BatchEnd),
+}
+
+/// Where a batch ends. Passes from the reader to whoever commits it as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchEnd {
+    /// Everything up to here has been handed over.
+    pub position: Edge,
+    /// The key of the batch's last row, if it has any.
+    pub last: Option<Key>,
+    /// Whether this is the interval's end.
+    pub done: bool,
 }
 
 /// What the reader is doing, for whoever watches the worker.
@@ -211,16 +216,16 @@ pub fn walk(
             rows += summary.rows;
             last = summary.last.or(last);
         }
-        let (position, done) = (cursor.position(), cursor.is_done());
-        if done {
+        let end = BatchEnd { position: cursor.position(), last, done: cursor.is_done() };
+        if end.done {
             request.table.check_still_holds(&mut session, &request.partition)?;
             // Before the last word: whoever hears it may start the next walk at once.
             *budget.canceller.lock().unwrap_or_else(PoisonError::into_inner) = None;
             *parking.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
-            hand_over(Piece::BatchEnd { position, last, done });
+            hand_over(Piece::BatchEnd(end));
             return Ok(());
         }
-        if !hand_over(Piece::BatchEnd { position, last, done }) {
+        if !hand_over(Piece::BatchEnd(end)) {
             return Ok(());
         }
     }
