@@ -4,12 +4,17 @@
 
 use pgrx::pg_sys;
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 unsafe extern "C-unwind" {
     /// The backend's handler of SIGTERM (`src/backend/tcop/postgres.c`). The bindings have it as a
     /// Rust function, which is no handler.
     #[link_name = "die"]
     fn server_die(signal: c_int);
+
+    /// The same of SIGINT.
+    #[link_name = "StatementCancelHandler"]
+    fn server_cancel(signal: c_int);
 
     /// How this process talks to its client (`src/include/libpq/libpq.h`).
     static PqCommMethods: *const ClientMethods;
@@ -37,22 +42,46 @@ pub fn flush_to_client() {
     }
 }
 
+/// Whether this process was told by SIGINT to cancel what it does.
+static CANCELLED: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody cancelled what this worker does: a 57014 may also be the source's.
+pub fn was_cancelled() -> bool {
+    CANCELLED.load(Ordering::Relaxed)
+}
+
+unsafe extern "C-unwind" fn cancel(signal: c_int) {
+    CANCELLED.store(true, Ordering::Relaxed);
+    // SAFETY: the server's own handler, in the place of which this one is.
+    unsafe { server_cancel(signal) }
+}
+
 /// Makes SIGTERM end this process as it ends a backend: at the next interrupt check, also inside a
-/// running statement. (A worker's default only sets a flag, or exits without cleaning up.)
+/// running statement. (A worker's default only sets a flag, or exits without cleaning up.) A SIGINT
+/// is remembered, see [`was_cancelled`].
 ///
 /// # Safety
 /// In a background worker, before signals are unblocked.
-pub unsafe fn die_on_sigterm() {
-    let signal = pg_sys::SIGTERM as c_int;
-    // SAFETY: the server's own handler, safe at any instruction.
+pub unsafe fn heed_signals() {
+    // SAFETY: the server's own handlers, safe at any instruction, as is a flag.
+    unsafe {
+        set_handler(pg_sys::SIGTERM, server_die);
+        set_handler(pg_sys::SIGINT, cancel);
+    }
+}
+
+/// # Safety
+/// The handler must be safe at any instruction.
+unsafe fn set_handler(signal: u32, handler: unsafe extern "C-unwind" fn(c_int)) {
+    // SAFETY: as promised.
     #[cfg(not(feature = "pg18"))]
     unsafe {
-        pg_sys::pqsignal(signal, Some(server_die));
+        pg_sys::pqsignal(signal as c_int, Some(handler));
     }
     // SAFETY: as above; 18 has a name of its own for the backend's.
     #[cfg(feature = "pg18")]
     unsafe {
-        pg_sys::pqsignal_be(signal, Some(server_die));
+        pg_sys::pqsignal_be(signal as c_int, Some(handler));
     }
 }
 

@@ -101,13 +101,15 @@ select a.said[1]::bigint as run_id,
        a.pid,
        a.said[2]::int as slice_no,
        a.said[3] as partition,
-       case when a.wait_event_type = 'Lock' then 'waiting for a lock' else a.said[4] end as doing,
+       case when a.wait_event_type = 'Lock' and a.wait_event <> 'extend' then 'waiting for a lock'
+            else a.said[4] end as doing,
        a.state_change as since,
        s.retries,
        s.last_error
   from (
     select a.pid,
            a.wait_event_type,
+           a.wait_event,
            a.state_change,
            pg_catalog.regexp_match(
              a.query, '^lrs_extract run (\d+) slice (\d+) \((.*)\): ([^:]*)$') as said
@@ -212,6 +214,8 @@ select t.run_id,
        pg_catalog.concat_ws(' ', case v.verdict
          when 'source' then
            case when t.warning is not null then 'Waiting for the source: ' || t.warning
+                when t.batches = 0
+                then 'Waiting for the source, which has brought no batch yet: see doing and last_error of the workers in lrs_extract.workers.'
                 else 'The source is the limit: it delivers '
                      || pg_catalog.pg_size_pretty((t.bytes / greatest(t.seconds, 0.001))::bigint)
                      || ' a second. More jobs read side by side; a standby, or a quieter hour, spares production.'

@@ -21,6 +21,25 @@ struct Found {
 /// # Errors
 /// 42704 without such a server or mapping, 42501 without USAGE, 2F003 where a password is due.
 pub fn connection(server: &str, role: pg_sys::Oid) -> Result<ConnectSpec, Failure> {
+    let found = usable(server, role)?;
+    let mut spec = ConnectSpec { server: server.to_owned(), ..ConnectSpec::default() };
+    for option in found.server.iter().chain(&found.mapping) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        spec.set(name, value)?;
+    }
+    check_password_rule(server, &spec, role)?;
+    Ok(spec)
+}
+
+/// Checks that `role` may use `server`, and has a mapping there.
+///
+/// # Errors
+/// 42704 without such a server or mapping, 42501 without USAGE.
+pub fn check_usage(server: &str, role: pg_sys::Oid) -> Result<(), Failure> {
+    usable(server, role).map(|_| ())
+}
+
+fn usable(server: &str, role: pg_sys::Oid) -> Result<Found, Failure> {
     let found = ledger::as_superuser(|| look_up(server, role))?.ok_or_else(|| {
         Failure::new("42704", format!("server \"{server}\" does not exist")).with_hint(format!(
             "create server {} foreign data wrapper lrs_extract options (host '…', dbname '…');",
@@ -54,13 +73,7 @@ pub fn connection(server: &str, role: pg_sys::Oid) -> Result<ConnectSpec, Failur
             pgrx::spi::quote_identifier(server)
         )));
     }
-    let mut spec = ConnectSpec { server: server.to_owned(), ..ConnectSpec::default() };
-    for option in found.server.iter().chain(&found.mapping) {
-        let (name, value) = option.split_once('=').unwrap_or((option, ""));
-        spec.set(name, value)?;
-    }
-    check_password_rule(server, &spec, role)?;
-    Ok(spec)
+    Ok(found)
 }
 
 fn look_up(server: &str, role: pg_sys::Oid) -> Result<Option<Found>, pgrx::spi::Error> {

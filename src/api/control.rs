@@ -2,6 +2,7 @@
 
 use super::arguments::{Period, no_such_run, present};
 use super::caller::{current_role, is_superuser};
+use super::connection::check_usage;
 use super::exclusive::lock_pipeline;
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline};
@@ -79,6 +80,7 @@ fn check_may_pull(pipeline: &Pipeline) -> Result<(), Failure> {
     if is_superuser(role) {
         return Ok(());
     }
+    check_usage(&pipeline.server, role)?;
     let target = load::describe(&pipeline.target_table, role)?;
     target.check_privileges(pipeline.mapping.columns.iter().map(|c| c.column.as_str()))
 }

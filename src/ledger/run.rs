@@ -3,7 +3,7 @@
 use super::{as_owner, coverage, stage, to_server};
 use crate::error::Failure;
 use crate::pg_compat;
-use crate::run::request::Request;
+use crate::run::request::{Request, SliceRequest};
 use pgrx::prelude::*;
 
 /// What a run is opened with.
@@ -23,8 +23,12 @@ pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
 fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
     let request = new.request;
     if request.again {
-        // Else a call that is cut off could not be gone on with: all of its period is covered.
-        coverage::drop_memory(&request.pipeline, to_server(request.from), to_server(request.to))?;
+        // Else a call that is cut off could not be gone on with: all of its period is covered. Only
+        // what is pulled again: what the source has no partition for any more stays known.
+        for SliceRequest { interval, .. } in &request.slices {
+            let [from, to] = [interval.from, interval.to].map(|edge| to_server(edge.timestamp()));
+            coverage::drop_memory(&request.pipeline, from, to)?;
+        }
     }
     let target = request.target.sql_name.as_str();
     let counters = stage::counters(Some(target))?;

@@ -237,7 +237,7 @@ fn altered(reject: &StoredReject) -> Reason {
         reject_id: reject.reject_id,
         column: reject.column.clone(),
         sqlstate: "22021".to_owned(),
-        message: "the source sent bytes that are no UTF-8; they are kept here as \\xNN, so this is not the row that it sent. Mend it on the source, delete the period's rows and rejects, forget it and pull it again.".to_owned(),
+        message: "the source sent bytes that are no UTF-8; they are kept here as \\xNN, so this is not the row that it sent. Mend it on the source, delete the period's rows, forget it and pull it again.".to_owned(),
     }
 }
 
@@ -247,7 +247,7 @@ fn lacking(reject: &StoredReject, column: &str) -> Reason {
         column: reject.column.clone(),
         sqlstate: "55000".to_owned(),
         message: format!(
-            "the mapping takes the source's column \"{column}\", which is not kept with this reject. Delete the period's rows and rejects, forget it and pull it again."
+            "the mapping takes the source's column \"{column}\", which is not kept with this reject. Delete the period's rows, forget it and pull it again."
         ),
     }
 }

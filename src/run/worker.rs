@@ -42,9 +42,9 @@ impl WorkerArgument {
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
     let argument = WorkerArgument::unpack(argument);
-    // SAFETY: the server's own handlers; `die` ends a running statement, as in a backend.
+    // SAFETY: in a worker that has just started.
     unsafe {
-        pg_compat::die_on_sigterm();
+        pg_compat::heed_signals();
         pg_sys::BackgroundWorkerUnblockSignals();
     }
     heap::keep_freed_memory();
@@ -130,10 +130,11 @@ fn close(
     stopped: bool,
 ) {
     let last = shared.control().leave();
+    let cancelled = pg_compat::was_cancelled();
     let written = undisturbed(|| {
         puller.note_commit_times()?;
         match failure {
-            Some(failure) if stopped || failure.sqlstate == "57014" => {
+            Some(failure) if stopped || cancelled && failure.sqlstate == "57014" => {
                 ledger::close_run(request.run_id, "cancelled", Some(failure))
             }
             Some(failure) => ledger::close_run(request.run_id, "failed", Some(failure)),

@@ -11,6 +11,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -46,14 +49,24 @@ fn refused(message: &str) -> SourceError {
 const LARGEST_FILE: u64 = 4 << 20;
 
 /// Reads a PEM file. The path is an option that others than superusers may set: what is no such file
-/// (a device, a pipe) is not opened, and of what it holds nothing gets into an error.
+/// (a device, a pipe) is not read, and of what it holds nothing gets into an error.
 fn pem(path: &str) -> Result<Vec<u8>, SourceError> {
-    let unreadable = |why: &dyn std::fmt::Display| refused(&format!("file \"{path}\": {why}"));
-    let about = std::fs::metadata(path).map_err(|e| unreadable(&e))?;
-    if !about.is_file() || about.len() > LARGEST_FILE {
-        return Err(unreadable(&"it is no file of certificates"));
+    let read = || -> std::io::Result<Option<Vec<u8>>> {
+        // Nor is a pipe waited for.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        // By what comes, not by the size it says: files of the kernel say none.
+        let length = file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        Ok((length as u64 <= LARGEST_FILE).then_some(bytes))
+    };
+    match read() {
+        Ok(Some(bytes)) => Ok(bytes),
+        Ok(None) => Err(refused(&format!("\"{path}\" is no file of certificates"))),
+        Err(e) => Err(refused(&format!("file \"{path}\": {e}"))),
     }
-    std::fs::read(path).map_err(|e| unreadable(&e))
 }
 
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, SourceError> {

@@ -101,3 +101,22 @@ fn what_a_pull_again_rejects_is_there_once() {
     assert_eq!((again.rows, again.rejected), (first.rows, first.rejected));
     lab.assert_all_rows();
 }
+
+#[test]
+fn what_the_source_has_no_more_is_not_forgotten_by_a_pull_again() {
+    let lab = Lab::with(&Rows::of(500).odd_ids_every(10));
+    lab.pull_all();
+    let of_march = "select count(*) from lrs_extract.reject where \"timestamp\" < '2025-04-01'";
+    let (rejects, all) =
+        (lab.stage_value(of_march), lab.stage_value("select count(*) from lrs_extract.reject"));
+    assert_ne!(rejects, "0");
+    lab.on_source("drop table acid.lrs_statement_2025_03");
+    lab.on_stage("delete from pipeline.aidt_raw where \"timestamp\" >= '2025-04-01'");
+    Pull::everything().again().run(&mut lab.stage());
+    assert_eq!(lab.stage_value(of_march), rejects);
+    assert_eq!(lab.stage_value("select count(*) from lrs_extract.reject"), all);
+    assert_eq!(
+        lab.stage_value("select count(*) from pipeline.aidt_raw"),
+        (500 - all.parse::<i64>().unwrap()).to_string()
+    );
+}

@@ -26,6 +26,8 @@ fn a_page_that_no_size_brings_under_the_timeout_ends_the_run_in_words() {
     let refused = refusal(lab.start(&Pull::everything()).result());
     assert!(whole_text(&refused).contains("statement_timeout"), "{}", whole_text(&refused));
     assert!(refused.hint().is_some(), "{}", whole_text(&refused));
+    // The source's 57014 is nobody's cancel.
+    assert_eq!(lab.last_run_state(), "failed");
 }
 
 /// A lab in which the source is busy with a page that takes half a minute, and the run.
