@@ -110,13 +110,6 @@ pub struct ConnectSpec {
     pub committed_until: Option<DateTime<Utc>>,
 }
 
-impl ConnectSpec {
-    /// How a session for `purpose` is named on the source.
-    pub fn session_name(&self, purpose: &str) -> String {
-        format!("{} {purpose}", self.application_name.as_deref().unwrap_or("lrs_extract"))
-    }
-}
-
 /// An option that cannot be used, in words.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum OptionError {
@@ -149,6 +142,11 @@ pub fn user_mapping_options() -> &'static [&'static str] {
 }
 
 impl ConnectSpec {
+    /// How a session for `purpose` is named on the source.
+    pub fn session_name(&self, purpose: &str) -> String {
+        format!("{} {purpose}", self.application_name.as_deref().unwrap_or("lrs_extract"))
+    }
+
     /// Sets one option of a server or a user mapping.
     ///
     /// # Errors

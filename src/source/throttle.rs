@@ -56,7 +56,10 @@ impl Throttle {
     pub(super) fn page(&self, bytes_a_row: u64) -> u64 {
         let page = self.page.load(Ordering::Relaxed).max(1);
         match self.bytes_per_second() {
-            Some(rate) => page.min(rate * PAGE_TIME.as_secs() / bytes_a_row.max(1)).max(1),
+            Some(rate) => {
+                let soon = rate.saturating_mul(PAGE_TIME.as_secs());
+                page.min(soon / bytes_a_row.max(1)).max(1)
+            }
             None => page,
         }
     }
@@ -187,8 +190,10 @@ mod tests {
             [throttle.page(100), throttle.page(1_000), throttle.page(1 << 30)],
             [500, 100, 1]
         );
-        throttle.set(None, None);
-        assert_eq!(throttle.page(1_000), 500);
+        for no_limit in [None, Some(u64::MAX)] {
+            throttle.set(no_limit, None);
+            assert_eq!(throttle.page(1_000), 500);
+        }
     }
 
     /// How long a reader sleeps that is held back for an hour, when the limit changes to `rate`.
