@@ -4,7 +4,6 @@
 //! its arguments, reads what it needs from the catalogs, and calls `run`, `ledger` or `source`.
 
 mod arguments;
-mod caller;
 mod connection;
 mod control;
 mod dedup;

@@ -28,8 +28,8 @@ pub mod source;
 pub mod transform;
 
 mod api;
+mod backend;
 mod error;
-mod latest;
 mod ledger;
 mod load;
 mod pg_compat;
@@ -38,7 +38,6 @@ mod pg_compat;
 mod pg_tests;
 mod run;
 mod settings;
-mod transaction;
 
 use pgrx::prelude::*;
 

@@ -21,7 +21,7 @@ impl Period {
     ) -> Result<Period, Failure> {
         let period = Period { from: present(from, "from")?, to: present(to, "to")? };
         // A period needs a start before the end of time, and an end after its beginning.
-        let infinite = |t: TimestampWithTimeZone| crate::ledger::from_server(t).is_none();
+        let infinite = |t: TimestampWithTimeZone| crate::backend::time::from_server(t).is_none();
         let beyond = infinite(period.from) && period.from.into_inner() > 0
             || infinite(period.to) && period.to.into_inner() < 0;
         if beyond || period.from.into_inner() > period.to.into_inner() {
@@ -40,7 +40,7 @@ impl Period {
 }
 
 fn in_words(timestamp: TimestampWithTimeZone) -> String {
-    match crate::ledger::from_server(timestamp) {
+    match crate::backend::time::from_server(timestamp) {
         Some(t) => t.to_string(),
         None if timestamp.into_inner() < 0 => "-infinity".to_owned(),
         None => "infinity".to_owned(),

@@ -1,8 +1,8 @@
 //! From a foreign server and a user mapping to a connection, with the rules for who may use it.
 
-use super::caller::is_superuser;
+use crate::backend::role::{self, is_superuser};
 use crate::error::Failure;
-use crate::ledger;
+
 use crate::run::errand;
 use crate::source::{ConnectSpec, source_asks_for_password};
 use pgrx::prelude::*;
@@ -40,7 +40,7 @@ pub fn check_usage(server: &str, role: pg_sys::Oid) -> Result<(), Failure> {
 }
 
 fn usable(server: &str, role: pg_sys::Oid) -> Result<Found, Failure> {
-    let found = ledger::as_superuser(|| look_up(server, role))?.ok_or_else(|| {
+    let found = role::as_superuser(|| look_up(server, role))?.ok_or_else(|| {
         Failure::new("42704", format!("server \"{server}\" does not exist")).with_hint(format!(
             "create server {} foreign data wrapper lrs_extract options (host '…', dbname '…');",
             pgrx::spi::quote_identifier(server)

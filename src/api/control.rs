@@ -1,9 +1,9 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
 use super::arguments::{Period, no_such_run, present};
-use super::caller::{current_role, is_superuser};
 use super::connection::check_usage;
 use super::exclusive::lock_pipeline;
+use crate::backend::role::{self, current_role, is_superuser};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline};
 use crate::load;
@@ -21,7 +21,7 @@ fn cancel(run_id: Option<i64>) -> bool {
 fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
     let run_id = present(run_id, "run_id")?;
     let sql = "select r.state, r.leader_pid from lrs_extract.runs r where r.run_id = $1";
-    let found = ledger::as_owner(|| {
+    let found = role::as_owner(|| {
         Spi::connect(|client| {
             let mut rows = client.select(sql, Some(1), &[run_id.into()])?;
             Ok::<_, pgrx::spi::Error>(match rows.next() {
@@ -36,7 +36,7 @@ fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
             // The workers too: a leader that waits for its client to fetch does not hear of it.
             let sql = "select array_agg(w.pid) from lrs_extract.workers w where w.run_id = $1";
             let workers =
-                ledger::as_owner(|| Spi::get_one_with_args::<Vec<i32>>(sql, &[run_id.into()]))?;
+                role::as_owner(|| Spi::get_one_with_args::<Vec<i32>>(sql, &[run_id.into()]))?;
             let mut told = false;
             for pid in std::iter::once(pid).chain(workers.unwrap_or_default()) {
                 // As the caller: the server checks who may cancel whom.

@@ -1,8 +1,8 @@
 //! `lrs_extract.dedup`: rows of the target that came twice.
 
 use super::arguments::{Period, present};
-use super::caller::current_role;
 use super::exclusive::{check_writable, lock_pipeline};
+use crate::backend::role::current_role;
 use crate::error::{Failure, or_raise};
 use crate::ledger::Pipeline;
 use crate::load::{self, Doubles};

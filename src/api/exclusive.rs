@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::backend::role;
 use crate::error::Failure;
 use crate::ledger::{self, Holder};
 use crate::run::claim::Claim;
@@ -39,7 +40,7 @@ pub fn lock_pipeline(pipeline: &str) -> Result<Claim, Failure> {
         )
     })?;
     let ask = |sql: &str, class: i32| {
-        ledger::as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), pipeline.into()]))
+        role::as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), pipeline.into()]))
     };
     let leader = ask("select pg_try_advisory_xact_lock($1, hashtext($2))", ledger::LOCK_CLASS)?;
     if leader == Some(true) {

@@ -2,7 +2,8 @@
 
 use super::arguments::Period;
 use super::reach::Reach;
-use crate::ledger::{Pipeline, from_server};
+use crate::backend::time::from_server;
+use crate::ledger::Pipeline;
 use crate::slice::{Interval, PlannedSlice, Width, lay_out};
 use crate::source::{Session, SourceError, Table, TableNames};
 use chrono::{DateTime, Utc};

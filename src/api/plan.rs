@@ -2,8 +2,8 @@
 
 use super::arguments::{Period, present};
 use super::survey::survey;
+use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
-use crate::ledger::to_server;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 

@@ -5,8 +5,9 @@
 use super::arguments::{Period, at_least_one, present};
 use super::exclusive::{check_writable, lock_pipeline};
 use super::survey::{Survey, SurveyedSlice, survey};
+use crate::backend::role;
+use crate::backend::time::to_server;
 use crate::error::{Failure, notice, or_raise};
-use crate::ledger::{self, to_server};
 use crate::run::actor::Actor;
 use crate::run::crew::Crew;
 use crate::run::inline::Inline;
@@ -203,7 +204,7 @@ fn warning_of(surveyed: &[SurveyedSlice], partition: &str) -> Option<String> {
 
 fn request(arguments: &Arguments, survey: Survey) -> Result<Request, Failure> {
     let run_id =
-        ledger::as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
+        role::as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
             .ok_or_else(|| Failure::internal("no number for the run"))?;
     let slices = slices(&survey.slices, arguments);
     let pipeline = survey.pipeline;

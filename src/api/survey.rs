@@ -1,10 +1,10 @@
 //! What `plan` shows and `pull` does: the pipeline, both tables, and the slices between them.
 
 use super::arguments::Period;
-use super::caller::{check_encoding, current_role};
 use super::connection::connection;
 use super::layout::{Layout, Question};
 use super::reach::Reach;
+use crate::backend::role::{check_encoding, current_role};
 use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};

@@ -1,11 +1,13 @@
 //! `lrs_extract.verify`: source, target and rejects side by side.
 
 use super::arguments::{Period, present};
-use super::caller::{check_encoding, current_role};
 use super::connection::connection;
 use super::layout::{Layout, Question};
+use crate::backend::role::{check_encoding, current_role};
+use crate::backend::time::to_server;
+use crate::backend::transaction::catching;
 use crate::error::{Failure, or_raise};
-use crate::ledger::{self, Pipeline, to_server};
+use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
 use crate::run::client_watch::ClientWatch;
 use crate::run::count::SourceCount;
@@ -13,7 +15,6 @@ use crate::run::errand::Conversation;
 use crate::run::pacing::Pacing;
 use crate::slice::PlannedSlice;
 use crate::source::{COUNT_INSTEAD, NO_HASH, StatementHash, Tally, is_about_a_value};
-use crate::transaction::catching;
 use crate::transform::{ColumnKind, ColumnMapping, Origin};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;

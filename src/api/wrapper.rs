@@ -1,6 +1,6 @@
 //! The foreign data wrapper's validator: the wrapper itself only keeps connections.
 
-use super::caller::{current_role, is_superuser};
+use crate::backend::role::{current_role, is_superuser};
 use crate::error::{Failure, or_raise};
 use crate::source::{ConnectSpec, server_options, user_mapping_options};
 use pgrx::prelude::*;

@@ -1,6 +1,8 @@
 //! The entries of a run at work: slices claimed, batches recorded with their watermark.
 
-use super::{as_owner, coverage, stage, to_server};
+use super::{coverage, stage};
+use crate::backend::role::as_owner;
+use crate::backend::time::to_server;
 use crate::error::Failure;
 use crate::load::RejectedRow;
 use crate::slice::{Edge, Key};

@@ -1,8 +1,10 @@
 //! The memory of what a pipeline has pulled: read as intervals, taken back by `forget`.
 
-use super::{as_owner, from_server, period_arguments, to_server};
+use super::period_arguments;
+use crate::backend::query::{Row, select_now};
+use crate::backend::role::as_owner;
+use crate::backend::time::{from_server, to_server};
 use crate::error::Failure;
-use crate::latest::{Row, select_now};
 use crate::slice::{Edge, Interval, subtract};
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;

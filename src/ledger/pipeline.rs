@@ -1,8 +1,10 @@
 //! A row of the table `pipeline`.
 
-use super::as_owner;
+#![allow(unsafe_code)]
+
+use crate::backend::query::{Query, Row};
+use crate::backend::role::as_owner;
 use crate::error::Failure;
-use crate::latest::{Query, Row};
 use crate::slice::Width;
 use crate::source::TableNames;
 use crate::transform::{Mapping, OnBadValue};

@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::{as_owner, period_arguments};
+use super::period_arguments;
+use crate::backend::role::as_owner;
 use crate::error::Failure;
 use crate::load::select_tally;
 use crate::source::Tally;

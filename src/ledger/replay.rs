@@ -1,7 +1,7 @@
 //! Rejects that are taken through the mapping again: read in pieces, each dropped or kept in the
 //! transaction that read it.
 
-use super::as_owner;
+use crate::backend::role::as_owner;
 use crate::error::Failure;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;

@@ -1,6 +1,7 @@
 //! The facts of a run, read for its report.
 
-use super::{as_owner, stage};
+use super::stage;
+use crate::backend::role::as_owner;
 use crate::error::Failure;
 use crate::report::Facts;
 use pgrx::prelude::*;

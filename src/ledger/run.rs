@@ -1,6 +1,8 @@
 //! Runs: opened with their slices, closed with their outcome.
 
-use super::{as_owner, coverage, stage, to_server};
+use super::{coverage, stage};
+use crate::backend::role::as_owner;
+use crate::backend::time::to_server;
 use crate::error::Failure;
 use crate::pg_compat;
 use crate::run::request::{Request, SliceRequest};

@@ -1,5 +1,7 @@
 //! What the stage itself did meanwhile: WAL that this process wrote, checkpoints, autovacuum.
 
+#![allow(unsafe_code)]
+
 use pgrx::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 

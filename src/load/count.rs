@@ -3,8 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::target::Target;
+use crate::backend::query::select_now;
 use crate::error::Failure;
-use crate::latest::select_now;
 use crate::source::Tally;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;

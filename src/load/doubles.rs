@@ -3,8 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::target::Target;
+use crate::backend::role;
 use crate::error::Failure;
-use crate::ledger;
+
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
 use pgrx::spi::quote_identifier;
@@ -187,7 +188,7 @@ impl Places {
 
 fn check_removable(target: &str, role: pg_sys::Oid) -> Result<(), Failure> {
     let sql = include_str!("../../sql/target/removable.sql");
-    let (may_delete, without_places) = ledger::as_owner(|| {
+    let (may_delete, without_places) = role::as_owner(|| {
         Spi::get_two_with_args::<bool, String>(sql, &[target.into(), role.into()])
     })?;
     if may_delete != Some(true) {

@@ -3,9 +3,9 @@
 
 use super::batch::{BatchShape, insert_statement};
 use super::target::Target;
+use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::source::Field;
-use crate::transaction::Subtransaction;
 use crate::transform::{BadValue, Cell, FinishedRows, OnBadValue, Recipe};
 use serde_json::{Map, Value};
 use std::ffi::CString;

@@ -1,9 +1,10 @@
 //! What the target is: its name as SQL writes it, and the columns that a mapping may fill.
 
+use crate::backend::role;
 use crate::error::Failure;
 use crate::transform::toast::Method;
 use crate::transform::{ColumnKind, MappingError, TargetColumn};
-use crate::{ledger, pg_compat, settings};
+use crate::{pg_compat, settings};
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +119,7 @@ impl Column {
 /// # Errors
 /// 42P01 when there is no such table, 42809 when nothing can be inserted into it.
 pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
-    let (relkind, target) = ledger::as_owner(|| {
+    let (relkind, target) = role::as_owner(|| {
         Spi::connect(|client| {
             let sql = include_str!("../../sql/ledger/target_columns.sql");
             let found = client.select(sql, None, &[table.into(), role.into()])?;

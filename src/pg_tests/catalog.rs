@@ -84,7 +84,7 @@ mod tests {
         Spi::run(insert).unwrap();
         let retries = Spi::get_one::<i32>("select retries from lrs_extract.pipeline");
         assert_eq!(retries.unwrap(), Some(3));
-        let again = crate::transaction::Subtransaction::run(|| Spi::run(insert));
+        let again = crate::backend::transaction::Subtransaction::run(|| Spi::run(insert));
         assert_eq!(again.err().map(|f| f.sqlstate).as_deref(), Some("23505"));
     }
 

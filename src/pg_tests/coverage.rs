@@ -13,7 +13,7 @@ mod tests {
     }
 
     fn server(n: u32) -> TimestampWithTimeZone {
-        ledger::to_server(day(n)).unwrap()
+        crate::backend::time::to_server(day(n)).unwrap()
     }
 
     /// A slice from day `from` to day `to`, pulled up to `watermark`.

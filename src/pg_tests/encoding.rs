@@ -2,8 +2,8 @@
 
 #[pgrx::pg_schema]
 mod tests {
+    use crate::backend::transaction::Subtransaction;
     use crate::pg_compat::SERVER_MAJOR;
-    use crate::transaction::Subtransaction;
     use crate::transform::json::Tape;
     use crate::transform::jsonb::Encoder;
     use crate::transform::sample::{FLAVORS, Random, statement};

@@ -2,7 +2,7 @@
 
 #[pgrx::pg_schema]
 mod tests {
-    use crate::transaction::Subtransaction;
+    use crate::backend::transaction::Subtransaction;
     use crate::transform::value;
     use pgrx::prelude::*;
     use proptest::prelude::*;

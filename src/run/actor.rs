@@ -2,8 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use crate::backend::transaction;
 use crate::error::Failure;
-use crate::transaction;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ffi::CString;

@@ -9,11 +9,11 @@ use super::leader::{NAP, SUSPICION};
 use super::report::BatchReport;
 use super::shared::{Shared, Slot};
 use super::task::Task;
-use super::wait;
-use super::worker::{hand_over, in_transaction, look_around};
+use super::worker::{hand_over, look_around};
+use crate::backend::transaction::{catching, in_transaction};
+use crate::backend::{client, latch};
 use crate::error::Failure;
 use crate::ledger;
-use crate::transaction::catching;
 use pgrx::pg_sys;
 use std::ffi::CString;
 use std::time::Instant;
@@ -80,8 +80,8 @@ pub fn lead<C: Chore>(
             crew.dismiss();
             return outcome;
         }
-        wait::wait(None, NAP);
-        wait::check_client();
+        latch::wait(None, NAP);
+        client::check_client();
         if last_sign.elapsed() > SUSPICION {
             last_sign = Instant::now();
             crew.check_locks(&format!("Commit before calling {}.", C::CALL))?;

@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::thread::spawn_quiet;
-use super::wait::{GONE, Waker, client_socket};
+use crate::backend::client::{GONE, client_socket};
+use crate::backend::latch::Waker;
 use crate::error::Failure;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;

@@ -7,8 +7,9 @@ use super::report::BatchReport;
 use super::shared::{Outcome, Shared};
 use super::task::Task;
 use super::worker::WorkerArgument;
+use crate::backend::role;
 use crate::error::Failure;
-use crate::ledger;
+
 use pgrx::PgMemoryContexts;
 use pgrx::pg_sys::BgwHandleStatus::{BGWH_NOT_YET_STARTED, BGWH_STARTED};
 use pgrx::prelude::*;
@@ -189,7 +190,7 @@ impl Crew {
         // SAFETY: our own process number.
         let me = unsafe { pg_sys::MyProcPid };
         let blocked =
-            ledger::as_owner(|| Spi::get_one_with_args::<i32>(sql, &[pids.into(), me.into()]));
+            role::as_owner(|| Spi::get_one_with_args::<i32>(sql, &[pids.into(), me.into()]));
         match blocked {
             Ok(Some(pid)) => Err(Failure::new(
                 "40P01",

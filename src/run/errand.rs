@@ -3,7 +3,8 @@
 use super::exit::{PATIENCE, Stoppable, cancel, stop_at_exit};
 use super::pacing::Pacing;
 use super::thread::spawn_asking;
-use super::wait::{self, Waker};
+use crate::backend::client;
+use crate::backend::latch::{self, Waker};
 use crate::error::{Failure, notice};
 use crate::source::{Canceller, ConnectSpec, Parking, Session, SourceError};
 use chrono::{DateTime, Utc};
@@ -34,8 +35,8 @@ pub fn wait_out(error: &SourceError, delay: Duration) {
 pub fn stand_by(time: Duration) {
     let end = Instant::now() + time;
     while let Some(left) = end.checked_duration_since(Instant::now()) {
-        wait::wait(None, left.min(Duration::from_millis(100)));
-        wait::check_client();
+        latch::wait(None, left.min(Duration::from_millis(100)));
+        client::check_client();
     }
 }
 
@@ -193,7 +194,7 @@ pub fn run<T: Send + 'static>(
             let silence = format!("no answer for {} s", limit.as_secs());
             return Ok(Err(SourceError::transient(action, "08006", silence)));
         }
-        wait::wait(Some(&waker), Duration::from_millis(200));
-        wait::check_client();
+        latch::wait(Some(&waker), Duration::from_millis(200));
+        client::check_client();
     }
 }

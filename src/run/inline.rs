@@ -7,10 +7,10 @@ use super::progress::Progress;
 use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
 use super::step::{Puller, Walk};
-use super::wait;
+use crate::backend::client;
+use crate::backend::transaction::Unit;
 use crate::error::{Failure, notice};
 use crate::ledger::{self, NewRun};
-use crate::transaction::Unit;
 use pgrx::pg_sys;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -133,7 +133,7 @@ impl Place for InlinePlace {
 
     fn look_around(&mut self) -> Result<(), Failure> {
         pgrx::check_for_interrupts!();
-        wait::check_client();
+        client::check_client();
         Ok(())
     }
 

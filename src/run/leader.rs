@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::report::BatchReport;
 use super::request::Request;
 use super::task::Task;
-use super::wait;
+use crate::backend::{client, latch};
 use crate::error::{Failure, notice};
 use crate::pg_compat;
 use std::borrow::Cow;
@@ -108,9 +108,9 @@ impl Leader {
             }
             pg_compat::flush_to_client();
             let begun = Instant::now();
-            wait::wait(None, NAP);
+            latch::wait(None, NAP);
             self.crew().sample_locks(begun.elapsed());
-            wait::check_client();
+            client::check_client();
             if self.last_sign.elapsed() > SUSPICION {
                 self.last_sign = Instant::now();
                 self.crew().check_locks(

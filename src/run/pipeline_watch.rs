@@ -4,9 +4,9 @@
 use super::place::Place;
 use super::request::Request;
 use super::step::{Puller, Walk};
+use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{Care, Standing};
-use crate::transaction::catching;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 

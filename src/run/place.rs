@@ -2,13 +2,10 @@
 
 use super::report::BatchReport;
 use super::request::SliceRequest;
+use crate::backend::transaction::Unit;
 use crate::error::Failure;
 use crate::source::Doing;
-use crate::transaction::Unit;
 use std::time::Duration;
-
-/// How long the main thread waits at most before it looks around.
-pub const LOOK_AROUND: Duration = Duration::from_millis(100);
 
 /// What a worker is at, in the words of pg_stat_activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +60,7 @@ pub trait Place {
     fn announce(&mut self, slice: &SliceRequest, phase: Phase);
     /// Hears of trouble that is being waited out.
     fn note(&mut self, text: &str);
-    /// Looks for a reason to stop; called at least every [`LOOK_AROUND`].
+    /// Looks for a reason to stop; called at least every [`crate::backend::latch::POLL_INTERVAL`].
     ///
     /// # Errors
     /// The reason.

@@ -1,9 +1,9 @@
 //! What follows when a walk breaks: another attempt after a wait, or the run's end in words.
 
-use super::place::{LOOK_AROUND, Phase, Place};
+use super::place::{Phase, Place};
 use super::request::CommitMode;
 use super::step::{Checks, Puller, Walk};
-use super::wait;
+use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::error::Failure;
 use crate::ledger;
 use crate::source::SourceError;
@@ -80,7 +80,7 @@ impl<P: Place> Puller<P> {
     ) -> Result<(), Failure> {
         let begun = Instant::now();
         while let Some(left) = delay.checked_sub(begun.elapsed()) {
-            wait::wait(None, left.min(LOOK_AROUND));
+            latch::wait(None, left.min(POLL_INTERVAL));
             self.place.look_around()?;
             if self.heed_now_and_then(walk)? {
                 match self.pacing.delay() {

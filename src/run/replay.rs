@@ -8,7 +8,7 @@ use super::crew::Crew;
 use super::report::BatchReport;
 use super::task::Task;
 use super::thread::spawn_quiet;
-use super::wait::{self, Waker};
+use crate::backend::latch::{self, Waker};
 use crate::error::{Failure, notice};
 use crate::ledger::{Reason, RejectQueue, StoredReject, drop_rejects, keep_rejects};
 use crate::load::{Loader, RejectedRow, Target};
@@ -285,7 +285,7 @@ impl Transform {
             match self.output.try_recv() {
                 Ok(rows) => return Ok(*rows),
                 Err(TryRecvError::Disconnected) => return Err(died()),
-                Err(TryRecvError::Empty) => wait::wait(Some(&self.waker), NAP),
+                Err(TryRecvError::Empty) => latch::wait(Some(&self.waker), NAP),
             }
         }
     }

@@ -2,17 +2,18 @@
 
 use super::pacing::Pacing;
 use super::pipeline_watch::Watch;
-use super::place::{LOOK_AROUND, Phase, Place};
+use super::place::{Phase, Place};
 use super::recover::Broken;
 use super::report::{BatchReport, millis};
 use super::request::{CommitMode, Request, SliceRequest};
 use super::stream::{Event, Stream, Waited};
+use crate::backend::latch::POLL_INTERVAL;
+use crate::backend::transaction::{Unit, catching};
 use crate::error::Failure;
 use crate::ledger::{self, BatchEntry};
 use crate::load::Loader;
 use crate::slice::{Edge, Interval};
 use crate::source::{BatchEnd, Parking, Throttle, WalkRequest};
-use crate::transaction::{Unit, catching};
 use crate::transform::Recipe;
 use pgrx::Spi;
 use std::sync::Arc;
@@ -231,7 +232,7 @@ impl<P: Place> Puller<P> {
                     let retrying = self.pacing.attempt() > 0;
                     let phase = Phase::of(stream.doing(), stream.is_transforming(), retrying);
                     self.place.announce(&walk.slice, phase);
-                    stream.wait(LOOK_AROUND)?;
+                    stream.wait(POLL_INTERVAL)?;
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use super::exit::{cancel, stop_at_exit};
 use super::thread::{spawn_asking, spawn_quiet};
-use super::wait::{self, Waker};
+use crate::backend::latch::{self, Waker};
 use crate::error::Failure;
 use crate::source::{
     BatchEnd, Budget, Doing, Limits, Parking, Piece, RawChunk, SourceError, WalkRequest, walk,
@@ -166,7 +166,7 @@ impl Stream {
         let begun = Instant::now();
         let busy = self.is_transforming();
         let held_before = self.budget.held_back();
-        wait::wait(Some(&self.waker), timeout);
+        latch::wait(Some(&self.waker), timeout);
         let whole = begun.elapsed();
         let held = self.budget.held_back().saturating_sub(held_before).min(whole);
         self.waited.throttle += held;

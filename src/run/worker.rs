@@ -2,18 +2,19 @@
 
 #![allow(unsafe_code)]
 
-use super::heap;
-use super::place::{LOOK_AROUND, Phase, Place};
+use super::chore;
+use super::place::{Phase, Place};
 use super::report::BatchReport;
 use super::request::{Request, SliceRequest};
 use super::shared::{Shared, Slot};
 use super::step::{Puller, Walk};
 use super::task::Task;
-use super::{chore, wait};
+use crate::backend::latch::{self, POLL_INTERVAL};
+use crate::backend::memory;
+use crate::backend::transaction::{Unit, catching, in_transaction};
 use crate::error::Failure;
 use crate::ledger::{self, NewRun};
 use crate::pg_compat;
-use crate::transaction::{Unit, catching};
 use pgrx::prelude::*;
 use std::ffi::CString;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
         pg_compat::heed_signals();
         pg_sys::BackgroundWorkerUnblockSignals();
     }
-    heap::keep_freed_memory();
+    memory::keep_freed_memory();
     // The leader may have gone already, and the segment with it.
     let Some(shared) = Shared::attach(argument.segment) else { return };
     if argument.number == 0 {
@@ -98,7 +99,7 @@ fn open(shared: &Shared, request: &Request, number: i32) -> Result<(), Failure> 
         return Ok(());
     }
     while !control.is_opened() && !control.is_stopped() {
-        wait::wait(None, LOOK_AROUND / 10);
+        latch::wait(None, POLL_INTERVAL / 10);
     }
     Ok(())
 }
@@ -172,21 +173,6 @@ fn write_outcome(shared: &Shared) {
     }
 }
 
-/// Does `f` in a transaction of its own.
-///
-/// # Errors
-/// That of `f`, or of the commit; everything is rolled back then.
-pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    let unit = Unit::begin_transaction();
-    match catching(f) {
-        Ok(value) => unit.commit().map(|()| value),
-        Err(failure) => {
-            unit.roll_back();
-            Err(failure)
-        }
-    }
-}
-
 fn leader_pid() -> i32 {
     // SAFETY: set by the postmaster before the worker starts.
     unsafe { (*pg_sys::MyBgworkerEntry).bgw_notify_pid }
@@ -226,7 +212,7 @@ pub fn hand_over(shared: &Shared, slot: &Slot, report: &BatchReport) {
         if look_around(shared).is_err() {
             return;
         }
-        wait::wait(None, LOOK_AROUND);
+        latch::wait(None, POLL_INTERVAL);
     }
     wake_leader();
 }

@@ -1,6 +1,4 @@
 //! Transactions and subtransactions, and errors of the server as values.
-//!
-//! Faces the server: main thread only.
 
 #![allow(unsafe_code)]
 
@@ -175,4 +173,19 @@ fn report_statistics() {
         unsafe { pg_sys::pgstat_report_stat(false) };
         Ok(())
     });
+}
+
+/// Does `f` in a transaction of its own.
+///
+/// # Errors
+/// That of `f`, or of the commit; everything is rolled back then.
+pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    let unit = Unit::begin_transaction();
+    match catching(f) {
+        Ok(value) => unit.commit().map(|()| value),
+        Err(failure) => {
+            unit.roll_back();
+            Err(failure)
+        }
+    }
 }

@@ -2,8 +2,7 @@
 //! that transaction itself has done.
 //!
 //! They run by SPI itself: only what it runs as read-only uses the snapshot that is pushed here, and
-//! pgrx's client does that only until the transaction has written anything. Faces the server: main
-//! thread only.
+//! pgrx's client does that only until the transaction has written anything.
 
 #![allow(unsafe_code)]
 

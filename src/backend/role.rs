@@ -1,0 +1,104 @@
+//! Roles: who calls, whose privileges count, and how the extension acts as its owner.
+
+#![allow(unsafe_code)]
+
+use crate::error::Failure;
+use pgrx::pg_sys;
+
+/// The role whose privileges count: the current one, as for any statement.
+pub fn current_role() -> pg_sys::Oid {
+    // SAFETY: reads a global.
+    unsafe { pg_sys::GetUserId() }
+}
+
+/// # Errors
+/// 0A000 where this database is not UTF8.
+pub fn check_encoding() -> Result<(), Failure> {
+    // SAFETY: reads a global.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    if encoding == pg_sys::pg_enc::PG_UTF8 as i32 {
+        return Ok(());
+    }
+    Err(Failure::new("0A000", "lrs_extract needs a database with the encoding UTF8")
+        .with_hint("create database … encoding 'UTF8' template template0;"))
+}
+
+/// Whether `role` is a superuser.
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog lookup.
+    unsafe { pg_sys::superuser_arg(role) }
+}
+
+/// Runs `f` as the extension's owner, with `search_path` at `pg_catalog, pg_temp`.
+///
+/// When `f` throws, the surrounding transaction or subtransaction puts role and settings back.
+pub fn as_owner<T>(f: impl FnOnce() -> T) -> T {
+    acting_as(owner(), f)
+}
+
+/// The same as the bootstrap superuser, for the catalog of user mappings, which nobody else may
+/// read whole.
+pub fn as_superuser<T>(f: impl FnOnce() -> T) -> T {
+    acting_as(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), f)
+}
+
+fn acting_as<T>(actor: pg_sys::Oid, f: impl FnOnce() -> T) -> T {
+    // SAFETY: role and settings are put back below, and by the abort of the transaction when an
+    // error passes through.
+    unsafe {
+        let (mut role, mut context) = (pg_sys::InvalidOid, 0);
+        pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
+        let settings = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        pg_sys::SetUserIdAndSecContext(
+            actor,
+            context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,
+        );
+        let value = f();
+        pg_sys::SetUserIdAndSecContext(role, context);
+        pg_sys::AtEOXact_GUC(false, settings);
+        value
+    }
+}
+
+/// The owner of this extension. (That of its schema could be somebody else, who made it before.)
+fn owner() -> pg_sys::Oid {
+    // SAFETY: a catalog scan inside a transaction, its parts closed in reverse order; the tuple is
+    // read while the scan holds it.
+    unsafe {
+        let extension = pg_sys::get_extension_oid(c"lrs_extract".as_ptr(), false);
+        let relation =
+            pg_sys::table_open(pg_sys::ExtensionRelationId, pg_sys::AccessShareLock as i32);
+        let mut key = pg_sys::ScanKeyData::default();
+        pg_sys::ScanKeyInit(
+            &mut key,
+            pg_sys::Anum_pg_extension_oid as pg_sys::AttrNumber,
+            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+            pg_sys::Oid::from(pg_sys::F_OIDEQ),
+            pg_sys::Datum::from(extension),
+        );
+        // 13's bindings have the number bare.
+        #[allow(clippy::useless_conversion)]
+        let index = pg_sys::Oid::from(pg_sys::ExtensionOidIndexId);
+        let scan =
+            pg_sys::systable_beginscan(relation, index, true, std::ptr::null_mut(), 1, &mut key);
+        let tuple = pg_sys::systable_getnext(scan);
+        let owner = if tuple.is_null() {
+            pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID)
+        } else {
+            (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>()).extowner
+        };
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
+        owner
+    }
+}
