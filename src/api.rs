@@ -1,19 +1,14 @@
-//! The SQL functions: what users type, checked and handed on.
+//! The SQL functions: arguments in, rows out.
 //!
-//! In: SQL arguments. Out: rows, or an error with SQLSTATE, detail and hint. Each function checks
-//! its arguments, reads what it needs from the catalogs, and calls `run`, `ledger` or `source`.
+//! Each checks its arguments and calls the room that does the work; an error has a SQLSTATE, a detail
+//! and a hint.
 
 mod arguments;
-mod connection;
 mod control;
 mod dedup;
-mod exclusive;
-mod layout;
 mod plan;
 mod pull;
-mod reach;
 mod replay;
 mod report;
-mod survey;
 mod verify;
 mod wrapper;

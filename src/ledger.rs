@@ -4,42 +4,21 @@
 //! coverage that they add up to. Every statement runs as the extension's owner with a search path
 //! that nobody else can write to. Faces the server; called by `run` and `api`.
 
-mod book;
-mod coverage;
+mod batch;
+mod lock;
 mod pipeline;
 mod reject;
-mod replay;
 mod report;
 mod run;
+mod slice;
 mod stage;
 
-pub use book::{
-    BatchEntry, claim_slice, close_slice, note_commit_times, note_retry, record_batch,
-    record_rejects,
-};
-pub use coverage::{covered, forget};
-pub use pipeline::{Care, Pipeline, Standing};
-pub use reject::rejected;
-pub use replay::{Reason, RejectQueue, StoredReject, drop_rejects, keep_rejects};
+pub use batch::{Batch, record_batch, record_commit_times};
+#[cfg(any(test, feature = "pg_test"))]
+pub use lock::LEADER_CLASS;
+pub use lock::{SessionLock, lock_as_worker, lock_pipeline, waits_for};
+pub use pipeline::{Pipeline, PipelineVersion, SourceLimits};
+pub use reject::{RejectQueue, StoredReject, drop_rejects, keep_rejects, record_rejects, rejected};
 pub use report::facts;
-pub use run::{Holder, NewRun, close_run, holder, lock_as_worker, open_run};
-
-use pgrx::datum::TimestampWithTimeZone;
-use pgrx::{IntoDatum, pg_sys};
-
-/// Class of the advisory locks: "lrs ".
-pub const LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrs ");
-/// Class of the locks that workers share: "lrsw".
-pub const WORKER_LOCK_CLASS: i32 = i32::from_be_bytes(*b"lrsw");
-
-/// A pipeline and a period, as the arguments $1 to $3 of a query.
-fn period_arguments(
-    pipeline: &str,
-    from: TimestampWithTimeZone,
-    to: TimestampWithTimeZone,
-) -> [(pg_sys::Oid, pg_sys::Datum); 3] {
-    let timestamp =
-        |t: TimestampWithTimeZone| (pg_sys::TIMESTAMPTZOID, pg_sys::Datum::from(t.into_inner()));
-    let name = pipeline.into_datum().unwrap_or(pg_sys::Datum::from(0));
-    [(pg_sys::TEXTOID, name), timestamp(from), timestamp(to)]
-}
+pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
+pub use slice::{claim_slice, close_slice, covered, forget, record_retry};

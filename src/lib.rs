@@ -32,12 +32,18 @@ mod backend;
 mod error;
 mod ledger;
 mod load;
+mod maintenance;
 mod pg_compat;
 #[cfg(any(test, feature = "pg_test"))]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its expectation does")]
 mod pg_tests;
-mod run;
+mod plan;
+mod pool;
+mod pull;
 mod settings;
+mod threads;
+mod verify;
+mod worker;
 
 use pgrx::prelude::*;
 

@@ -3,16 +3,16 @@
 //! In: [`FinishedRows`] from the transform. Out: rows inserted, and those that the server refused.
 //! The batch is a tuplestore registered as an ephemeral named relation, and one statement,
 //! `insert into target (…) select … from lrs_extract_batch`, takes it from there: triggers,
-//! partitions, generated columns and foreign tables work as for any INSERT. [`Doubles`] takes rows out
+//! partitions, generated columns and foreign tables work as for any INSERT. [`Duplicates`] takes rows out
 //! of the target again. Faces the server; called by `run` on the main thread, inside a transaction.
 
-mod batch;
-mod count;
-mod doubles;
+mod checksum;
+mod duplicates;
+mod flush_buffer;
 mod loader;
 mod target;
 
-pub use count::{select_tally, tally};
-pub use doubles::Doubles;
-pub use loader::{Loader, RejectedRow};
+pub use checksum::{checksum, select_checksum};
+pub use duplicates::Duplicates;
+pub use loader::{Loaded, Loader, RejectedRow};
 pub use target::{Target, describe};

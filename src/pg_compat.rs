@@ -62,7 +62,7 @@ unsafe extern "C-unwind" fn cancel(signal: c_int) {
 ///
 /// # Safety
 /// In a background worker, before signals are unblocked.
-pub unsafe fn heed_signals() {
+pub unsafe fn handle_signals() {
     // SAFETY: the server's own handlers, safe at any instruction, as is a flag.
     unsafe {
         set_handler(pg_sys::SIGTERM, server_die);

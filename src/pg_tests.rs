@@ -3,7 +3,7 @@
 
 mod catalog;
 mod coverage;
-mod doubles;
+mod duplicates;
 mod encoding;
 mod load;
 mod roles;

@@ -12,6 +12,6 @@ mod width;
 
 pub use coverage::{Interval, subtract};
 pub use edge::{Edge, Key};
-pub use layout::{PlannedSlice, Segment, SliceState, lay_out};
-pub use spread::{Piece, spread};
+pub use layout::{PlannedSlice, Segment, Slice, SliceState, lay_out};
+pub use spread::spread;
 pub use width::Width;

@@ -4,10 +4,12 @@
 //! In: a [`ConnectSpec`] and a table description. Out: raw rows in key order, page after page.
 //! Pure Rust: runs in threads that never touch the stage server. Called by `run` and `api`.
 
+mod batch_size;
+mod budget;
+mod checksum;
 mod clock;
 mod connect;
 mod copy;
-mod count;
 mod describe;
 mod error;
 mod estimate;
@@ -19,10 +21,14 @@ mod throttle;
 mod tls;
 mod walk;
 
+pub use batch_size::BatchSize;
+pub use budget::{Budget, Doing, Permit};
+pub use checksum::{
+    COUNT_INSTEAD, Checksum, NO_HASH, RangeSize, StatementHash, checksum, is_about_a_value,
+};
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use copy::{Field, RawChunk, RawRow, from_wire, to_wire};
-pub use count::{COUNT_INSTEAD, NO_HASH, StatementHash, Stride, Tally, is_about_a_value, tally};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};
@@ -32,4 +38,4 @@ pub use options::{
 };
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
 pub use throttle::{PAUSE, Throttle};
-pub use walk::{BatchEnd, Budget, Doing, Parking, Permit, Piece, WalkRequest, walk};
+pub use walk::{BatchEnd, Parking, StreamItem, WalkRequest, walk};

@@ -8,4 +8,4 @@ with recursive part (oid, relkind) as (
     join pg_class c on c.oid = i.inhrelid
 )
 select has_table_privilege($2, to_regclass($1), 'delete') as may_delete,
-       (select min(p.oid::regclass::text) from part p where p.relkind in ('f', 'v')) as without_places
+       (select min(p.oid::regclass::text) from part p where p.relkind in ('f', 'v')) as without_ctid

@@ -1,46 +1,36 @@
 //! Arguments that several functions share, and what is said when they are wrong.
 
+use crate::backend::time::{Period, from_server};
 use crate::error::Failure;
 use pgrx::datum::TimestampWithTimeZone;
 
-/// A period: `[from, to)`, either side possibly infinite.
-#[derive(Clone, Copy, Debug)]
-pub struct Period {
-    pub from: TimestampWithTimeZone,
-    pub to: TimestampWithTimeZone,
-}
-
-impl Period {
-    /// Checks the two arguments.
-    ///
-    /// # Errors
-    /// 22004 for a null, 22023 for a period that ends before it begins.
-    pub fn check(
-        from: Option<TimestampWithTimeZone>,
-        to: Option<TimestampWithTimeZone>,
-    ) -> Result<Period, Failure> {
-        let period = Period { from: present(from, "from")?, to: present(to, "to")? };
-        // A period needs a start before the end of time, and an end after its beginning.
-        let infinite = |t: TimestampWithTimeZone| crate::backend::time::from_server(t).is_none();
-        let beyond = infinite(period.from) && period.from.into_inner() > 0
-            || infinite(period.to) && period.to.into_inner() < 0;
-        if beyond || period.from.into_inner() > period.to.into_inner() {
-            return Err(Failure::argument("the period ends before it begins")
-                .with_detail(format!(
-                    "\"from\" is {}, \"to\" is {}.",
-                    in_words(period.from),
-                    in_words(period.to)
-                ))
-                .with_hint(
-                    "Give the earlier time first; \"to\" itself is not part of the period.",
-                ));
-        }
-        Ok(period)
+/// Checks the two arguments of a period.
+///
+/// # Errors
+/// 22004 for a null, 22023 for a period that ends before it begins.
+pub fn check_period(
+    from: Option<TimestampWithTimeZone>,
+    to: Option<TimestampWithTimeZone>,
+) -> Result<Period, Failure> {
+    let period = Period { from: present(from, "from")?, to: present(to, "to")? };
+    // A period needs a start before the end of time, and an end after its beginning.
+    let infinite = |t: TimestampWithTimeZone| from_server(t).is_none();
+    let beyond = infinite(period.from) && period.from.into_inner() > 0
+        || infinite(period.to) && period.to.into_inner() < 0;
+    if beyond || period.from.into_inner() > period.to.into_inner() {
+        return Err(Failure::argument("the period ends before it begins")
+            .with_detail(format!(
+                "\"from\" is {}, \"to\" is {}.",
+                in_words(period.from),
+                in_words(period.to)
+            ))
+            .with_hint("Give the earlier time first; \"to\" itself is not part of the period."));
     }
+    Ok(period)
 }
 
 fn in_words(timestamp: TimestampWithTimeZone) -> String {
-    match crate::backend::time::from_server(timestamp) {
+    match from_server(timestamp) {
         Some(t) => t.to_string(),
         None if timestamp.into_inner() < 0 => "-infinity".to_owned(),
         None => "infinity".to_owned(),
@@ -59,7 +49,7 @@ pub fn present<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
     })
 }
 
-/// What is said of a run that nobody knows.
+/// The error for a run that the ledger does not have.
 pub fn no_such_run(run_id: i64) -> Failure {
     Failure::new("42704", format!("run {run_id} does not exist"))
         .with_hint("select run_id, state from lrs_extract.runs;")

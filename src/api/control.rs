@@ -1,12 +1,11 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
-use super::arguments::{Period, no_such_run, present};
-use super::connection::check_usage;
-use super::exclusive::lock_pipeline;
-use crate::backend::role::{self, current_role, is_superuser};
+use super::arguments::{check_period, no_such_run, present};
+use crate::backend::role::{current_role, is_superuser};
 use crate::error::{Failure, or_raise};
-use crate::ledger::{self, Pipeline};
+use crate::ledger::{self, Pipeline, RunState, lock_pipeline};
 use crate::load;
+use crate::plan::check_usage;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -20,25 +19,12 @@ fn cancel(run_id: Option<i64>) -> bool {
 
 fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
     let run_id = present(run_id, "run_id")?;
-    let sql = "select r.state, r.leader_pid from lrs_extract.runs r where r.run_id = $1";
-    let found = role::as_owner(|| {
-        Spi::connect(|client| {
-            let mut rows = client.select(sql, Some(1), &[run_id.into()])?;
-            Ok::<_, pgrx::spi::Error>(match rows.next() {
-                Some(row) => Some((row.get::<String>(1)?, row.get::<i32>(2)?)),
-                None => None,
-            })
-        })
-    })?;
-    match found {
+    match ledger::run_state(run_id)? {
         None => Err(no_such_run(run_id)),
-        Some((Some(state), Some(pid))) if state == "running" => {
-            // The workers too: a leader that waits for its client to fetch does not hear of it.
-            let sql = "select array_agg(w.pid) from lrs_extract.workers w where w.run_id = $1";
-            let workers =
-                role::as_owner(|| Spi::get_one_with_args::<Vec<i32>>(sql, &[run_id.into()]))?;
+        Some(RunState { state, leader_pid: Some(pid) }) if state == "running" => {
             let mut told = false;
-            for pid in std::iter::once(pid).chain(workers.unwrap_or_default()) {
+            // The workers too: a leader that waits for its client to fetch does not hear of it.
+            for pid in std::iter::once(pid).chain(ledger::workers_of(run_id)?) {
                 // As the caller: the server checks who may cancel whom.
                 let sql = "select pg_catalog.pg_cancel_backend($1)";
                 told |= Spi::get_one_with_args::<bool>(sql, &[pid.into()])?.unwrap_or(false);
@@ -66,14 +52,14 @@ fn forget_period(
     to: Option<TimestampWithTimeZone>,
     pipeline: Option<String>,
 ) -> Result<i64, Failure> {
-    let period = Period::check(from, to)?;
+    let period = check_period(from, to)?;
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
     check_may_pull(&pipeline)?;
-    let _claim = lock_pipeline(&pipeline.name)?;
-    ledger::forget(&pipeline.name, period.from, period.to)
+    let _lock = lock_pipeline(&pipeline.name)?;
+    ledger::forget(&pipeline.name, period)
 }
 
-/// Who could not have pulled a period has nothing to forget: the next pull would double it. A
+/// A role that could not have pulled a period may not forget it: the next pull would double it. A
 /// superuser's target may be gone.
 fn check_may_pull(pipeline: &Pipeline) -> Result<(), Failure> {
     let role = current_role();

@@ -1,9 +1,9 @@
 //! `lrs_extract.plan`: what a pull of the same period would do.
 
-use super::arguments::{Period, present};
-use super::survey::survey;
+use super::arguments::{check_period, present};
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
+use crate::plan::survey;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -50,7 +50,7 @@ fn rows(
     to: Option<TimestampWithTimeZone>,
     pipeline: Option<String>,
 ) -> Result<Vec<Row>, Failure> {
-    let period = Period::check(from, to)?;
+    let period = check_period(from, to)?;
     let survey = survey(&present(pipeline, "pipeline")?, period, false, Some(TYPICAL_PAGE))?;
     Ok(survey
         .slices

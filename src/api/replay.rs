@@ -1,12 +1,12 @@
 //! `lrs_extract.replay`: rejects taken through the mapping again.
 
-use super::arguments::{Period, present};
-use super::exclusive::{check_writable, lock_pipeline};
-use super::survey::fit;
+use super::arguments::{check_period, present};
+use crate::backend::transaction::check_writable;
 use crate::error::{Failure, or_raise};
-use crate::run::actor::Actor;
-use crate::run::crew::Crew;
-use crate::run::replay::{self, ReplayRequest};
+use crate::ledger::lock_pipeline;
+use crate::maintenance::{self, ReplayRequest};
+use crate::plan::BoundPipeline;
+use crate::pool::WorkerPool;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -19,29 +19,20 @@ fn replay(
     to: Option<TimestampWithTimeZone>,
     pipeline: default!(Option<String>, "'aidt'"),
 ) -> i64 {
-    let crew = Crew::of_this_call();
-    or_raise(replay_period(from, to, pipeline, crew))
+    let pool = WorkerPool::of_this_call();
+    or_raise(replay_period(from, to, pipeline, pool))
 }
 
 fn replay_period(
     from: Option<TimestampWithTimeZone>,
     to: Option<TimestampWithTimeZone>,
     pipeline: Option<String>,
-    crew: *mut Crew,
+    pool: *mut WorkerPool,
 ) -> Result<i64, Failure> {
-    let period = Period::check(from, to)?;
+    let period = check_period(from, to)?;
     let pipeline = present(pipeline, "pipeline")?;
     check_writable("replay")?;
-    let _claim = lock_pipeline(&pipeline)?;
-    let fitted = fit(&pipeline)?;
-    let request = ReplayRequest {
-        pipeline,
-        actor: Actor::of_this_session()?,
-        from: period.from.into_inner(),
-        to: period.to.into_inner(),
-        actor_column: fitted.pipeline.actor_column,
-        target: fitted.target,
-        recipe: fitted.recipe,
-    };
-    replay::replay(crew, &request)
+    let _lock = lock_pipeline(&pipeline)?;
+    let request = ReplayRequest::new(BoundPipeline::read(&pipeline)?, period)?;
+    maintenance::replay(pool, &request)
 }

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Failure;
-use pgrx::{FromDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, pg_sys};
 use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -40,6 +40,11 @@ pub unsafe fn select_now<T>(
     };
     // SAFETY: the reading is as promised to this function.
     unsafe { rows_now(execute, read) }
+}
+
+/// A text as an argument of a query; it lives in the current memory context.
+pub fn text_argument(text: &str) -> (pg_sys::Oid, pg_sys::Datum) {
+    (pg_sys::TEXTOID, text.into_datum().unwrap_or(pg_sys::Datum::from(0)))
 }
 
 /// A query that is asked again and again: planned at its first use in a process.

@@ -3,12 +3,20 @@
 #![allow(unsafe_code)]
 
 use crate::error::Failure;
-use pgrx::pg_sys;
+use pgrx::{Spi, pg_sys};
 
 /// The role whose privileges count: the current one, as for any statement.
 pub fn current_role() -> pg_sys::Oid {
     // SAFETY: reads a global.
     unsafe { pg_sys::GetUserId() }
+}
+
+/// The same role's name.
+///
+/// # Errors
+/// [`Failure`] as the server says.
+pub fn current_role_name() -> Result<String, Failure> {
+    Ok(Spi::get_one::<String>("select current_user::text")?.unwrap_or_default())
 }
 
 /// # Errors

@@ -189,3 +189,18 @@ pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Fa
         }
     }
 }
+
+/// Refuses to `act` where nothing can be written.
+///
+/// # Errors
+/// 25006.
+pub fn check_writable(act: &str) -> Result<(), Failure> {
+    // SAFETY: reads a global.
+    if unsafe { pg_sys::XactReadOnly } {
+        return Err(Failure::new("25006", format!("cannot {act} in a read-only transaction"))
+            .with_hint(
+                "A standby cannot be a stage; elsewhere, begin the transaction read write.",
+            ));
+    }
+    Ok(())
+}

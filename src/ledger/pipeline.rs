@@ -27,15 +27,15 @@ pub struct Pipeline {
     pub slice_width: Width,
     pub on_bad_value: OnBadValue,
     pub settle: Duration,
-    pub care: Care,
-    /// As [`Standing::meaning`]; `None` where nobody else can change the row: this very
+    pub source_limits: SourceLimits,
+    /// As [`PipelineVersion::definition`]; `None` where nobody else can change the row: this very
     /// transaction wrote it, and a worker cannot see it.
-    pub meaning: Option<String>,
+    pub definition: Option<String>,
 }
 
 /// How the source is to be treated; may change at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Care {
+pub struct SourceLimits {
     pub retries: u32,
     pub retry_delay: Duration,
     /// For all workers together.
@@ -43,7 +43,7 @@ pub struct Care {
     pub pause_while: Option<String>,
 }
 
-impl Care {
+impl SourceLimits {
     /// The bytes per second of one of `readers` that read at the same time.
     pub fn rate(&self, readers: u32) -> Option<u64> {
         let readers = u64::from(readers.max(1));
@@ -53,10 +53,10 @@ impl Care {
 
 /// How a pipeline stands while a run goes on.
 #[derive(Clone, Debug)]
-pub struct Standing {
-    pub care: Care,
-    /// All that a run takes as given, as a JSON object of columns; the same text, the same meaning.
-    pub meaning: String,
+pub struct PipelineVersion {
+    pub source_limits: SourceLimits,
+    /// All that a run takes as given, as a JSON object of columns; the same text, the same definition.
+    pub definition: String,
 }
 
 impl Pipeline {
@@ -85,13 +85,13 @@ impl Pipeline {
     }
 }
 
-impl Standing {
+impl PipelineVersion {
     /// How the pipeline of that name stands now; `None` when it is gone.
     ///
     /// # Errors
     /// [`Failure`] when the ledger cannot be read.
-    pub fn read(name: &str) -> Result<Option<Standing>, Failure> {
-        find(name, standing)
+    pub fn read(name: &str) -> Result<Option<PipelineVersion>, Failure> {
+        find(name, version)
     }
 }
 
@@ -144,9 +144,9 @@ impl Found<'_> {
     }
 }
 
-fn standing(row: &Found<'_>) -> Standing {
-    Standing {
-        care: Care {
+fn version(row: &Found<'_>) -> PipelineVersion {
+    PipelineVersion {
+        source_limits: SourceLimits {
             retries: u32::try_from(row.int(c"retries")).unwrap_or(0),
             retry_delay: row.duration(c"retry_delay_micros"),
             max_bytes_per_second: row
@@ -154,13 +154,13 @@ fn standing(row: &Found<'_>) -> Standing {
                 .and_then(|rate| u64::try_from(rate).ok()),
             pause_while: row.text(c"pause_while"),
         },
-        meaning: row.text(c"meaning").unwrap_or_default(),
+        definition: row.text(c"definition").unwrap_or_default(),
     }
 }
 
 fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
     let text = |column| row.text(column).unwrap_or_default();
-    let Standing { care, meaning } = standing(row);
+    let PipelineVersion { source_limits, definition } = version(row);
     Ok(Pipeline {
         name: name.to_owned(),
         server: text(c"server"),
@@ -177,7 +177,7 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
         },
         on_bad_value: OnBadValue::parse(&text(c"on_bad_value")).unwrap_or(OnBadValue::Reject),
         settle: row.duration(c"settle_micros"),
-        care,
-        meaning: (!row.is_own()).then_some(meaning),
+        source_limits,
+        definition: (!row.is_own()).then_some(definition),
     })
 }

@@ -1,26 +1,206 @@
-//! What was set aside, counted.
+//! The table `reject`: rows set aside by a pull, counted by `verify`, and taken through the mapping
+//! again by `replay`, which reads them in pieces and drops or keeps each in the transaction that read
+//! it.
 
 #![allow(unsafe_code)]
 
-use super::period_arguments;
+use crate::backend::query::text_argument;
 use crate::backend::role::as_owner;
+use crate::backend::time::Period;
 use crate::error::Failure;
-use crate::load::select_tally;
-use crate::source::Tally;
+use crate::load::{RejectedRow, select_checksum};
+use crate::source::Checksum;
+use crate::transform::Refusal;
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
+use std::collections::VecDeque;
 
-/// Counts the rejects of `pipeline` in `[from, to)`; `hash` is an expression over `statement`.
+/// Writes rows that were set aside, in the transaction of their batch.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn record_rejects(
+    run_id: i64,
+    batch_no: i32,
+    pipeline: &str,
+    rejects: &[RejectedRow],
+) -> Result<(), Failure> {
+    if rejects.is_empty() {
+        return Ok(());
+    }
+    as_owner(|| {
+        for reject in rejects {
+            Spi::run_with_args(
+                include_str!("../../sql/ledger/record_reject.sql"),
+                &[
+                    run_id.into(),
+                    batch_no.into(),
+                    pipeline.into(),
+                    TimestampWithTimeZone::try_from(reject.timestamp).ok().into(),
+                    reject.actor.into(),
+                    reject.refusal.column.as_str().into(),
+                    reject.refusal.sqlstate.as_str().into(),
+                    reject.refusal.message.as_str().into(),
+                    reject.statement.as_deref().into(),
+                    reject.extra.as_deref().into(),
+                    reject.altered.into(),
+                ],
+            )?;
+        }
+        Ok::<_, pgrx::spi::Error>(())
+    })
+    .map_err(Failure::from)
+}
+
+/// Counts the rejects of `pipeline` in `period`; `hash` is an expression over `statement`.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be read.
-pub fn rejected(
-    pipeline: &str,
-    hash: &str,
-    from: TimestampWithTimeZone,
-    to: TimestampWithTimeZone,
-) -> Result<Tally, Failure> {
+pub fn rejected(pipeline: &str, hash: &str, period: Period) -> Result<Checksum, Failure> {
     let sql = format!(include_str!("../../sql/ledger/rejected_rows.sql"), hash = hash);
-    let arguments = period_arguments(pipeline, from, to);
+    let [from, to] = period.arguments();
+    let arguments = [text_argument(pipeline), from, to];
     // SAFETY: the values are of these types; the text lives in the caller's memory context.
-    as_owner(|| unsafe { select_tally(&sql, &arguments) })
+    as_owner(|| unsafe { select_checksum(&sql, &arguments) })
+}
+
+/// Numbers and sizes that are read ahead.
+const AHEAD: usize = 1_000;
+
+/// A row of the table `reject`.
+#[derive(Clone, Debug, Default)]
+pub struct StoredReject {
+    pub reject_id: i64,
+    /// Microseconds since 2000-01-01.
+    pub timestamp: i64,
+    pub actor: Option<i64>,
+    /// The column that it was set aside for; empty where the row as a whole was refused.
+    pub column: String,
+    pub statement: Option<String>,
+    /// The mapping's further source columns: a JSON object of texts.
+    pub extra: Option<String>,
+    /// Statement or further columns are not as the source sent them.
+    pub altered: bool,
+}
+
+/// The rejects of a period as they were when it was opened, in the order of their numbers.
+pub struct RejectQueue {
+    ahead: VecDeque<(i64, i64)>,
+    at_end: bool,
+}
+
+impl RejectQueue {
+    /// Opens the queue, which later transactions of this process take from too; one at a time.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be read.
+    pub fn open(pipeline: &str, period: Period) -> Result<RejectQueue, Failure> {
+        let sql = include_str!("../../sql/ledger/rejects_of_period.sql");
+        as_owner(|| {
+            Spi::run_with_args(sql, &[pipeline.into(), period.from.into(), period.to.into()])
+        })?;
+        Ok(RejectQueue { ahead: VecDeque::new(), at_end: false })
+    }
+
+    /// The next rejects: of about `bytes` together, or a larger one alone. `None` at the end.
+    /// Those that were deleted meanwhile are not among them, so there may be none in a piece. They are
+    /// locked until the transaction ends.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be read.
+    pub fn next(&mut self, bytes: usize) -> Result<Option<Vec<StoredReject>>, Failure> {
+        let mut numbers: Vec<i64> = Vec::new();
+        let mut sum = 0;
+        loop {
+            if self.ahead.is_empty() && !self.at_end {
+                self.look_ahead()?;
+            }
+            let Some(&(number, size)) = self.ahead.front() else { break };
+            let size = usize::try_from(size).unwrap_or(0);
+            if !numbers.is_empty() && (sum + size > bytes || numbers.len() >= AHEAD) {
+                break;
+            }
+            sum += size;
+            numbers.push(number);
+            self.ahead.pop_front();
+        }
+        if numbers.is_empty() {
+            as_owner(|| Spi::run("close lrs_extract_rejects"))?;
+            return Ok(None);
+        }
+        as_owner(|| read(numbers)).map(Some).map_err(Failure::from)
+    }
+
+    fn look_ahead(&mut self) -> Result<(), Failure> {
+        let fetch = format!("fetch forward {AHEAD} from lrs_extract_rejects");
+        as_owner(|| {
+            Spi::connect_mut(|client| {
+                for row in client.update(&fetch, None, &[])? {
+                    let number = row.get_by_name::<i64, _>("reject_id")?;
+                    let bytes = row.get_by_name::<i64, _>("bytes")?;
+                    self.ahead.extend(number.zip(bytes));
+                }
+                Ok::<_, pgrx::spi::Error>(())
+            })
+        })?;
+        self.at_end = self.ahead.is_empty();
+        Ok(())
+    }
+}
+
+fn read(numbers: Vec<i64>) -> Result<Vec<StoredReject>, pgrx::spi::Error> {
+    Spi::connect_mut(|client| {
+        let sql = include_str!("../../sql/ledger/rejects.sql");
+        let mut rejects = Vec::with_capacity(numbers.len());
+        for row in client.update(sql, None, &[numbers.into()])? {
+            let timestamp = row.get_by_name::<TimestampWithTimeZone, _>("timestamp")?;
+            rejects.push(StoredReject {
+                reject_id: row.get_by_name("reject_id")?.unwrap_or_default(),
+                timestamp: timestamp.map_or(0, TimestampWithTimeZone::into_inner),
+                actor: row.get_by_name("actor_id")?,
+                column: row.get_by_name("column_name")?.unwrap_or_default(),
+                statement: row.get_by_name("statement")?,
+                extra: row.get_by_name("extra")?,
+                altered: row.get_by_name("altered")?.unwrap_or_default(),
+            });
+        }
+        Ok(rejects)
+    })
+}
+
+/// Drops rejects that the target has taken.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn drop_rejects(numbers: &[i64]) -> Result<(), Failure> {
+    let sql = include_str!("../../sql/ledger/drop_rejects.sql");
+    as_owner(|| Spi::run_with_args(sql, &[numbers.into()])).map_err(Failure::from)
+}
+
+/// Writes why rejects stay, each by its `reject_id`; their run, batch and time remain those of their
+/// origin.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn keep_rejects(kept: &[(i64, Refusal)]) -> Result<(), Failure> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<i64> = kept.iter().map(|(reject_id, _)| *reject_id).collect();
+    let texts = |f: fn(&Refusal) -> &String| {
+        kept.iter().map(|(_, refusal)| f(refusal).clone()).collect::<Vec<_>>()
+    };
+    let sql = include_str!("../../sql/ledger/keep_rejects.sql");
+    as_owner(|| {
+        Spi::run_with_args(
+            sql,
+            &[
+                numbers.into(),
+                texts(|r| &r.column).into(),
+                texts(|r| &r.sqlstate).into(),
+                texts(|r| &r.message).into(),
+            ],
+        )
+    })
+    .map_err(Failure::from)
 }

@@ -1,17 +1,32 @@
-//! Runs: opened with their slices, closed with their outcome.
+//! The table `run`: a run opened with its slices, closed with its outcome.
 
-use super::{coverage, stage};
+use super::{slice, stage};
 use crate::backend::role::as_owner;
 use crate::backend::time::to_server;
 use crate::error::Failure;
 use crate::pg_compat;
-use crate::run::request::{Request, SliceRequest};
+use crate::slice::Slice;
+use crate::source::BatchSize;
+use chrono::{DateTime, Utc};
 use pgrx::prelude::*;
 
 /// What a run is opened with.
 pub struct NewRun<'a> {
-    pub request: &'a Request,
+    pub run_id: i64,
+    pub pipeline: &'a str,
+    /// The period after clipping.
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub batch_size: BatchSize,
+    pub jobs: i32,
+    pub commit_mode: &'a str,
+    pub again: bool,
+    /// The caller's role, by name.
+    pub caller: &'a str,
     pub leader_pid: i32,
+    /// The target's name as SQL writes it.
+    pub target: &'a str,
+    pub slices: &'a [Slice],
 }
 
 /// Writes the run and its slices.
@@ -23,17 +38,15 @@ pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
 }
 
 fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
-    let request = new.request;
-    if request.again {
+    if new.again {
         // Else a call that is cut off could not be gone on with: all of its period is covered. Only
         // what is pulled again: what the source has no partition for any more stays known.
-        for SliceRequest { interval, .. } in &request.slices {
+        for Slice { interval, .. } in new.slices {
             let [from, to] = [interval.from, interval.to].map(|edge| to_server(edge.timestamp()));
-            coverage::drop_memory(&request.pipeline, from, to)?;
+            slice::drop_memory(new.pipeline, from, to)?;
         }
     }
-    let target = request.target.sql_name.as_str();
-    let counters = stage::counters(Some(target))?;
+    let counters = stage::counters(Some(new.target))?;
     // What this process wrote before is not the run's.
     stage::take_wal_bytes();
     Spi::connect_mut(|client| {
@@ -41,37 +54,37 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
             include_str!("../../sql/ledger/open_run.sql"),
             None,
             &[
-                request.run_id.into(),
-                request.pipeline.as_str().into(),
-                to_server(request.from).into(),
-                to_server(request.to).into(),
-                request.batch.into(),
-                request.jobs.into(),
-                request.commit.as_str().into(),
-                request.again.into(),
-                request.caller.as_str().into(),
+                new.run_id.into(),
+                new.pipeline.into(),
+                to_server(new.from).into(),
+                to_server(new.to).into(),
+                i32::try_from(new.batch_size.rows()).ok().into(),
+                new.jobs.into(),
+                new.commit_mode.into(),
+                new.again.into(),
+                new.caller.into(),
                 new.leader_pid.into(),
-                target.into(),
+                new.target.into(),
                 counters.into(),
             ],
         )?;
-        for slice in &request.slices {
-            let (from, from_actor) = coverage::columns(slice.interval.from);
-            let (to, to_actor) = coverage::columns(slice.interval.to);
+        for new_slice in new.slices {
+            let (from, from_actor) = slice::columns(new_slice.interval.from);
+            let (to, to_actor) = slice::columns(new_slice.interval.to);
             client.update(
                 include_str!("../../sql/ledger/open_slice.sql"),
                 None,
                 &[
-                    request.run_id.into(),
-                    slice.slice_no.into(),
-                    request.pipeline.as_str().into(),
-                    slice.partition.as_str().into(),
+                    new.run_id.into(),
+                    new_slice.slice_no.into(),
+                    new.pipeline.into(),
+                    new_slice.partition.as_str().into(),
                     from.into(),
                     from_actor.into(),
                     to.into(),
                     to_actor.into(),
-                    slice.estimated_rows.into(),
-                    slice.warning.as_deref().into(),
+                    new_slice.estimated_rows.into(),
+                    new_slice.warning.as_deref().into(),
                 ],
             )?;
         }
@@ -125,49 +138,44 @@ pub fn target_of(run_id: i64) -> Result<Option<String>, pgrx::spi::Error> {
     )
 }
 
-/// Takes the lock that the workers of a pipeline share, until this process ends.
+/// A number for a new run.
 ///
 /// # Errors
-/// 55006 when somebody has it for himself; else [`Failure`] as the server says.
-pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
-    let sql = "select pg_try_advisory_lock_shared($1, hashtext($2))";
-    let arguments = [super::WORKER_LOCK_CLASS.into(), pipeline.into()];
-    match as_owner(|| Spi::get_one_with_args::<bool>(sql, &arguments))? {
-        Some(true) => Ok(()),
-        // The leader had it a moment ago, and workers share it: not one of ours.
-        _ => Err(Failure::new(
-            "55006",
-            format!("another session holds the advisory lock of pipeline \"{pipeline}\""),
-        )
-        .with_hint("See the advisory locks in pg_locks, and end the session that has it.")),
-    }
+/// [`Failure`] when the sequence gives none.
+pub fn next_run_id() -> Result<i64, Failure> {
+    as_owner(|| Spi::get_one::<i64>("select nextval('lrs_extract.run_id_seq')"))?
+        .ok_or_else(|| Failure::internal("no number for the run"))
 }
 
-/// Who has a pipeline's lock.
-pub struct Holder {
-    pub pid: i32,
-    /// The run that it leads, as far as it is committed.
-    pub run_id: Option<i64>,
-    /// What its worker says it is at.
-    pub doing: Option<String>,
+/// A run as the view `runs` has it.
+pub struct RunState {
+    pub state: String,
+    pub leader_pid: Option<i32>,
 }
 
-/// Who has the pipeline's lock now; `None` when it has just been given back.
+/// How a run stands; `None` when there is no such run.
 ///
 /// # Errors
-/// [`Failure`] when the locks cannot be read.
-pub fn holder(pipeline: &str) -> Result<Option<Holder>, Failure> {
-    let classes = [super::LOCK_CLASS, super::WORKER_LOCK_CLASS].map(i64::from);
-    as_owner(|| {
+/// [`Failure`] when the ledger cannot be read.
+pub fn run_state(run_id: i64) -> Result<Option<RunState>, Failure> {
+    let sql = "select r.state, r.leader_pid from lrs_extract.runs r where r.run_id = $1";
+    let read = || {
         Spi::connect(|client| {
-            let sql = include_str!("../../sql/ledger/holder.sql");
-            let arguments = [classes[0].into(), classes[1].into(), pipeline.into()];
-            let Some(row) = client.select(sql, Some(1), &arguments)?.next() else {
-                return Ok(None);
-            };
-            let (run_id, doing) = (row.get_by_name("run_id")?, row.get_by_name("doing")?);
-            Ok(row.get_by_name("pid")?.map(|pid| Holder { pid, run_id, doing }))
+            let mut rows = client.select(sql, Some(1), &[run_id.into()])?;
+            let Some(row) = rows.next() else { return Ok(None) };
+            let state = row.get(1)?.unwrap_or_default();
+            Ok::<_, pgrx::spi::Error>(Some(RunState { state, leader_pid: row.get(2)? }))
         })
-    })
-    .map_err(|error: pgrx::spi::Error| error.into())
+    };
+    as_owner(read).map_err(Failure::from)
+}
+
+/// The processes of a run's workers.
+///
+/// # Errors
+/// [`Failure`] when they cannot be read.
+pub fn workers_of(run_id: i64) -> Result<Vec<i32>, Failure> {
+    let sql = "select array_agg(w.pid) from lrs_extract.workers w where w.run_id = $1";
+    let pids = as_owner(|| Spi::get_one_with_args::<Vec<i32>>(sql, &[run_id.into()]))?;
+    Ok(pids.unwrap_or_default())
 }

@@ -1,12 +1,12 @@
 //! Collects finished rows, flushes them into the target, and isolates the rows that the server
 //! refuses.
 
-use super::batch::{BatchShape, insert_statement};
+use super::flush_buffer::{FlushBuffer, TupleWriter, insert_statement};
 use super::target::Target;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::source::Field;
-use crate::transform::{BadValue, Cell, FinishedRows, OnBadValue, Recipe};
+use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
 use serde_json::{Map, Value};
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -22,9 +22,7 @@ pub struct RejectedRow {
     /// Microseconds since 2000-01-01.
     pub timestamp: i64,
     pub actor: Option<i64>,
-    pub column: String,
-    pub sqlstate: String,
-    pub message: String,
+    pub refusal: Refusal,
     pub statement: Option<String>,
     /// The mapping's further source columns: a JSON object of texts.
     pub extra: Option<String>,
@@ -39,7 +37,7 @@ pub struct Loaded {
     pub rejects: Vec<RejectedRow>,
     /// Statements whose jsonb the server made.
     pub fallbacks: u64,
-    /// Time spent in making values and filling the batch.
+    /// Time spent in making values and filling the buffer.
     pub convert: Duration,
     /// Time spent in INSERT.
     pub insert: Duration,
@@ -47,22 +45,22 @@ pub struct Loaded {
 
 /// Loads rows into one target.
 pub struct Loader {
-    recipe: Recipe,
+    mapping: BoundMapping,
     target: String,
-    shape: BatchShape,
+    writer: TupleWriter,
     sql: CString,
     pending: Vec<FinishedRows>,
     bytes: usize,
 }
 
 /// A row of the pending chunks: which chunk, which of its finished rows.
-type Place = (usize, usize);
+type RowRef = (usize, usize);
 
 impl Loader {
     /// # Errors
-    /// When the recipe names a column that the target does not have.
-    pub fn new(target: &Target, recipe: Recipe) -> Result<Loader, Failure> {
-        let columns = recipe
+    /// When the mapping names a column that the target does not have.
+    pub fn new(target: &Target, mapping: BoundMapping) -> Result<Loader, Failure> {
+        let columns = mapping
             .columns()
             .map(|c| {
                 target.column(&c.name).ok_or_else(|| {
@@ -71,9 +69,9 @@ impl Loader {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let sql = insert_statement(target, columns.iter().map(|c| c.name.as_str()))?;
-        let shape = BatchShape::new(columns.into_iter())?;
+        let writer = TupleWriter::new(columns.into_iter())?;
         let name = target.sql_name.clone();
-        Ok(Loader { recipe, target: name, shape, sql, pending: Vec::new(), bytes: 0 })
+        Ok(Loader { mapping, target: name, writer, sql, pending: Vec::new(), bytes: 0 })
     }
 
     /// Bytes waiting for the next flush.
@@ -107,36 +105,36 @@ impl Loader {
                 return Err(self.abort(rows, fatal));
             }
             loaded.fallbacks += rows.fallbacks;
-            for bad in &rows.rejects {
-                loaded.rejects.push(self.rejected(rows, bad));
+            for refused in &rows.rejects {
+                loaded.rejects.push(self.rejected(rows, refused));
             }
         }
-        let places: Vec<Place> = pending
+        let refs: Vec<RowRef> = pending
             .iter()
             .enumerate()
             .flat_map(|(chunk, rows)| (0..rows.rows.len()).map(move |n| (chunk, n)))
             .collect();
-        self.insert(&mut pending, &places, &mut loaded)?;
+        self.insert(&mut pending, &refs, &mut loaded)?;
         Ok(loaded)
     }
 
-    /// Inserts the rows at `places`; where a constraint refuses the statement, the two halves on
+    /// Inserts the rows at `refs`; where a constraint refuses the statement, the two halves on
     /// their own, down to the row.
     fn insert(
         &mut self,
         pending: &mut [FinishedRows],
-        places: &[Place],
+        refs: &[RowRef],
         loaded: &mut Loaded,
     ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let (batch, places) = self.fill(pending, places, loaded)?;
+        let (buffer, refs) = self.fill(pending, refs, loaded)?;
         loaded.convert += begun.elapsed();
-        if places.is_empty() {
+        if refs.is_empty() {
             return Ok(());
         }
-        let (shape, sql) = (&mut self.shape, &self.sql);
+        let (writer, sql) = (&mut self.writer, &self.sql);
         let begun = Instant::now();
-        let outcome = Subtransaction::run(|| shape.insert(&batch, sql));
+        let outcome = Subtransaction::run(|| writer.insert(&buffer, sql));
         loaded.insert += begun.elapsed();
         let failure = match outcome {
             Ok(rows) => {
@@ -148,52 +146,52 @@ impl Loader {
         if !failure.is_about_a_row() {
             return Err(failure.during(&format!("insert into {}", self.target)));
         }
-        if let [(chunk, n)] = places[..] {
+        if let [(chunk, n)] = refs[..] {
             return self.refuse(&pending[chunk], n, "", failure, loaded);
         }
-        let (first, second) = places.split_at(places.len() / 2);
+        let (first, second) = refs.split_at(refs.len() / 2);
         self.insert(pending, first, loaded)?;
         self.insert(pending, second, loaded)
     }
 
-    /// Puts the rows into a batch, those aside whose values the input functions refuse; returns
+    /// Puts the rows into a buffer, those aside whose values the input functions refuse; returns
     /// the ones that are in.
     fn fill(
         &mut self,
         pending: &mut [FinishedRows],
-        places: &[Place],
+        refs: &[RowRef],
         loaded: &mut Loaded,
-    ) -> Result<(super::batch::Batch, Vec<Place>), Failure> {
-        let mut batch = self.shape.start();
-        let mut inside = Vec::with_capacity(places.len());
+    ) -> Result<(FlushBuffer, Vec<RowRef>), Failure> {
+        let mut buffer = self.writer.start();
+        let mut inside = Vec::with_capacity(refs.len());
         let mut next = 0;
-        while next < places.len() {
-            let shape = &mut self.shape;
+        while next < refs.len() {
+            let writer = &mut self.writer;
             let outcome = Subtransaction::run(|| {
-                while let Some(&(chunk, n)) = places.get(next) {
-                    shape.add(&mut batch, &pending[chunk], n);
+                while let Some(&(chunk, n)) = refs.get(next) {
+                    writer.add(&mut buffer, &pending[chunk], n);
                     inside.push((chunk, n));
                     next += 1;
                 }
             });
             if let Err(failure) = outcome {
-                let (chunk, n) = places[next];
+                let (chunk, n) = refs[next];
                 if !failure.is_about_a_row() {
                     return Err(failure.during(&format!("make values for {}", self.target)));
                 }
-                let column = self.shape.column_in_hand();
-                let cell = &mut pending[chunk].cells[n * self.recipe.width() + column];
-                if self.recipe.policy(column) == OnBadValue::Null && *cell != Cell::Null {
+                let column = self.writer.column_in_hand();
+                let cell = &mut pending[chunk].cells[n * self.mapping.width() + column];
+                if self.mapping.policy(column) == OnBadValue::Null && *cell != Cell::Null {
                     // The same row again, without the value.
                     *cell = Cell::Null;
                     continue;
                 }
-                let name = self.recipe.columns().nth(column).map_or("", |c| c.name.as_str());
+                let name = self.mapping.columns().nth(column).map_or("", |c| c.name.as_str());
                 self.refuse(&pending[chunk], n, name, failure, loaded)?;
                 next += 1;
             }
         }
-        Ok((batch, inside))
+        Ok((buffer, inside))
     }
 
     /// Sets row `n` of `rows` aside, or ends the run where a policy says so.
@@ -205,25 +203,27 @@ impl Loader {
         failure: Failure,
         loaded: &mut Loaded,
     ) -> Result<(), Failure> {
-        let bad = BadValue {
+        let refused = RefusedRow {
             row: rows.rows[n],
-            column: column.to_owned(),
-            sqlstate: failure.sqlstate,
-            message: failure.message,
+            refusal: Refusal {
+                column: column.to_owned(),
+                sqlstate: failure.sqlstate,
+                message: failure.message,
+            },
         };
-        let policies = self.recipe.columns().enumerate();
+        let policies = self.mapping.columns().enumerate();
         let abort = policies
             .filter(|(_, c)| column.is_empty() || c.name == column)
-            .any(|(n, _)| self.recipe.policy(n) == OnBadValue::Abort);
+            .any(|(n, _)| self.mapping.policy(n) == OnBadValue::Abort);
         if abort {
-            return Err(self.abort(rows, &bad));
+            return Err(self.abort(rows, &refused));
         }
-        loaded.rejects.push(self.rejected(rows, &bad));
+        loaded.rejects.push(self.rejected(rows, &refused));
         Ok(())
     }
 
-    fn rejected(&self, rows: &FinishedRows, bad: &BadValue) -> RejectedRow {
-        let row = &rows.raw.rows[bad.row];
+    fn rejected(&self, rows: &FinishedRows, refused: &RefusedRow) -> RejectedRow {
+        let row = &rows.raw.rows[refused.row];
         let mut altered = false;
         let mut text = |field: &Field| {
             let (text, exact) = printable(rows.raw.field(field)?);
@@ -231,31 +231,30 @@ impl Loader {
             Some(text)
         };
         let statement = text(&row.statement);
-        let columns = self.recipe.extra_columns().iter().zip(&row.extra);
+        let columns = self.mapping.extra_columns().iter().zip(&row.extra);
         let extra: Map<String, Value> = columns
             // jsonb would not take it; without it, the row is as good as any that lacks the column.
             .filter(|(_, field)| field.as_ref().is_none_or(|f| f.len() < LARGEST_EXTRA))
             .map(|(name, field)| (name.clone(), text(field).map_or(Value::Null, Value::String)))
             .collect();
         RejectedRow {
-            row: bad.row,
+            row: refused.row,
             timestamp: row.timestamp,
             actor: row.actor,
-            column: bad.column.clone(),
-            sqlstate: bad.sqlstate.clone(),
-            message: bad.message.clone(),
+            refusal: refused.refusal.clone(),
             statement,
             extra: (!row.extra.is_empty()).then(|| Value::Object(extra).to_string()),
             altered,
         }
     }
 
-    fn abort(&self, rows: &FinishedRows, bad: &BadValue) -> Failure {
-        let row = &rows.raw.rows[bad.row];
+    fn abort(&self, rows: &FinishedRows, refused: &RefusedRow) -> Failure {
+        let Refusal { column, sqlstate, message } = &refused.refusal;
+        let row = &rows.raw.rows[refused.row];
         let key = crate::source::from_wire(row.timestamp)
             .map_or_else(|| row.timestamp.to_string(), |t| t.to_string());
         let actor = row.actor.map_or_else(|| "null".to_owned(), |a| a.to_string());
-        Failure::new(&bad.sqlstate, format!("bad value for column \"{}\": {}", bad.column, bad.message))
+        Failure::new(sqlstate, format!("bad value for column \"{column}\": {message}"))
             .with_detail(format!("Source row with timestamp {key}, actor {actor}."))
             .with_hint("on_bad_value is 'abort'; with 'reject' the row goes to lrs_extract.reject and the run goes on.")
     }

@@ -121,7 +121,7 @@ impl Column {
 pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
     let (relkind, target) = role::as_owner(|| {
         Spi::connect(|client| {
-            let sql = include_str!("../../sql/ledger/target_columns.sql");
+            let sql = include_str!("../../sql/target/columns.sql");
             let found = client.select(sql, None, &[table.into(), role.into()])?;
             let mut relkind = None;
             let mut target = Target { sql_name: table.to_owned(), columns: Vec::new() };

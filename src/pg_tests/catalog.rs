@@ -60,7 +60,7 @@ mod tests {
     #[pg_test]
     fn the_view_of_runs_looks_for_the_lock_that_a_leader_takes() {
         let view = Spi::get_one::<String>("select pg_get_viewdef('lrs_extract.runs'::regclass)");
-        let class = crate::ledger::LOCK_CLASS.to_string();
+        let class = crate::ledger::LEADER_CLASS.to_string();
         assert!(view.unwrap().is_some_and(|view| view.contains(&class)));
     }
 

@@ -2,18 +2,18 @@
 
 #[pgrx::pg_schema]
 mod tests {
+    use crate::backend::time::{Period, to_server};
     use crate::ledger;
     use crate::slice::{Edge, Interval, subtract};
     use chrono::{DateTime, Utc};
-    use pgrx::datum::TimestampWithTimeZone;
     use pgrx::prelude::*;
 
     fn day(n: u32) -> DateTime<Utc> {
         format!("2025-03-{n:02}T00:00:00Z").parse().unwrap()
     }
 
-    fn server(n: u32) -> TimestampWithTimeZone {
-        crate::backend::time::to_server(day(n)).unwrap()
+    fn period(from: u32, to: u32) -> Period {
+        Period { from: to_server(day(from)).unwrap(), to: to_server(day(to)).unwrap() }
     }
 
     /// A slice from day `from` to day `to`, pulled up to `watermark`.
@@ -32,7 +32,7 @@ mod tests {
     }
 
     fn left(from: u32, to: u32) -> Vec<Interval> {
-        let covered = ledger::covered("aidt", server(from), server(to)).unwrap();
+        let covered = ledger::covered("aidt", period(from, to)).unwrap();
         subtract(Interval::new(Edge::Before(day(from)), Edge::Before(day(to))), &covered)
     }
 
@@ -52,15 +52,15 @@ mod tests {
     #[pg_test]
     fn what_is_forgotten_is_left_again_and_nothing_else() {
         slice(1, 10, "'2025-03-10 00:00+00', null");
-        let touched = ledger::forget("aidt", server(3), server(5)).unwrap();
+        let touched = ledger::forget("aidt", period(3, 5)).unwrap();
         assert_eq!(touched, 1);
         assert_eq!(left(1, 10), [Interval::new(Edge::Before(day(3)), Edge::Before(day(5)))]);
-        assert_eq!(ledger::forget("aidt", server(12), server(15)).unwrap(), 0);
+        assert_eq!(ledger::forget("aidt", period(12, 15)).unwrap(), 0);
     }
 
     #[pg_test]
     fn another_pipeline_knows_nothing_of_it() {
         slice(1, 10, "'2025-03-10 00:00+00', null");
-        assert_eq!(ledger::covered("other", server(1), server(10)).unwrap(), []);
+        assert_eq!(ledger::covered("other", period(1, 10)).unwrap(), []);
     }
 }

@@ -6,7 +6,7 @@ mod tests {
     use crate::load::{self, Loader, RejectedRow};
     use crate::pg_compat;
     use crate::source::{RawChunk, RawRow};
-    use crate::transform::{Mapping, OnBadValue, Recipe};
+    use crate::transform::{BoundMapping, Mapping, OnBadValue};
     use pgrx::prelude::*;
 
     fn chunk<T: AsRef<[u8]>>(statements: &[T]) -> RawChunk {
@@ -38,7 +38,10 @@ mod tests {
         statements: &[&str],
     ) -> Result<Outcome, Failure> {
         let (rows, rejects) = flush(ddl, target, mapping, policy, chunk(statements))?;
-        let rejects = rejects.into_iter().map(|r| (r.timestamp, r.column, r.sqlstate)).collect();
+        let rejects = rejects
+            .into_iter()
+            .map(|r| (r.timestamp, r.refusal.column, r.refusal.sqlstate))
+            .collect();
         Ok(Outcome { rows, rejects })
     }
 
@@ -52,11 +55,12 @@ mod tests {
         Spi::run(ddl).unwrap();
         let target = load::describe(target, pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID))?;
         let mapping = Mapping::parse(mapping)?;
-        let recipe = Recipe::new(&mapping, policy, "timestamp", pg_compat::SERVER_MAJOR, |name| {
-            target.find(name)
-        })?;
-        let rows = recipe.apply(raw, &mut recipe.workbench());
-        let mut loader = Loader::new(&target, recipe)?;
+        let bound =
+            BoundMapping::new(&mapping, policy, "timestamp", pg_compat::SERVER_MAJOR, |name| {
+                target.find(name)
+            })?;
+        let rows = bound.apply(raw, &mut bound.state());
+        let mut loader = Loader::new(&target, bound)?;
         loader.push(rows);
         let loaded = loader.flush()?;
         Ok((loaded.rows, loaded.rejects))

@@ -129,7 +129,7 @@ fn time(facts: &Facts) -> Markup {
                 dl class="facts" {
                     @for part in Part::ALL.into_iter().filter(|part| parts.get(*part) > 0.0) {
                         dt { (swatch(plot::class_of(part))) (part.name()) }
-                        dd { (percent(parts.share(part))) ", " (part.meaning()) }
+                        dd { (percent(parts.share(part))) ", " (part.definition()) }
                     }
                 }
             }

@@ -31,7 +31,7 @@ impl Part {
     }
 
     /// What happens in it.
-    pub fn meaning(self) -> &'static str {
+    pub fn definition(self) -> &'static str {
         match self {
             Part::Source => "waiting for rows of the source",
             Part::Transform => "making values out of JSON",

@@ -107,7 +107,7 @@ impl Page {
                 part.name(),
                 bar(share, 32),
                 percent(share),
-                part.meaning()
+                part.definition()
             ));
         }
         self.say(

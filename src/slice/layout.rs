@@ -3,6 +3,7 @@
 
 use super::{Edge, Interval, Width, subtract};
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// A stretch of time whose rows live in one partition (or one sub-tree that is not cut by time).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,19 @@ impl PlannedSlice {
             _ => SliceState::Partial,
         }
     }
+}
+
+/// A part of a period, inside one partition of the source; what workers claim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// Counts from 1 within its run.
+    pub slice_no: i32,
+    pub partition: String,
+    pub interval: Interval,
+    /// The source's estimate.
+    pub estimated_rows: i64,
+    /// What the plan warned of.
+    pub warning: Option<String>,
 }
 
 /// More slices than this gain nothing; a longer period gets wider slices.

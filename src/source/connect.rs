@@ -36,6 +36,12 @@ impl Canceller {
     }
 }
 
+impl std::fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Canceller")
+    }
+}
+
 impl Session {
     /// Opens a session, named `application_name` in the source's pg_stat_activity.
     ///

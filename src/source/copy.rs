@@ -2,9 +2,9 @@
 //!
 //! Format: PostgreSQL documentation, COPY, "Binary Format"; `src/backend/commands/copyto.c`.
 
+use super::budget::Permit;
 use super::describe::StatementKind;
 use super::error::SourceError;
-use super::walk::Permit;
 use crate::slice::Key;
 use chrono::{DateTime, Utc};
 use std::ops::Range;

@@ -1,9 +1,9 @@
 //! What holds the reader back on purpose. Whoever watches the walk may change it at any time, also
 //! while the reader is being held back: it takes notice within a blink.
 
+use super::budget::{Budget, Doing};
 use super::connect::Session;
 use super::error::SourceError;
-use super::walk::{Budget, Doing};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -103,15 +103,15 @@ impl Throttle {
 
 /// How many bytes came since when, against the rate that holds since then.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimiter {
     rate: Option<u64>,
     started: Instant,
     bytes: u64,
 }
 
-impl Pace {
+impl RateLimiter {
     pub fn new() -> Self {
-        Pace { rate: None, started: Instant::now(), bytes: 0 }
+        RateLimiter { rate: None, started: Instant::now(), bytes: 0 }
     }
 
     /// Takes in that `bytes` came, and sleeps as long as the throttle's rate asks for.
@@ -143,7 +143,7 @@ impl Pace {
             return;
         }
         let owed = self.ahead().as_secs_f64() * self.rate.unwrap_or(0) as f64;
-        *self = Pace { rate, bytes: owed as u64, ..Pace::new() };
+        *self = RateLimiter { rate, bytes: owed as u64, ..RateLimiter::new() };
     }
 
     /// How much sooner than by the rate the bytes came.
@@ -152,7 +152,7 @@ impl Pace {
         let due = Duration::from_secs_f64(self.bytes as f64 / rate as f64);
         let passed = self.started.elapsed();
         if passed.saturating_sub(due) > CREDIT {
-            *self = Pace { rate: self.rate, ..Pace::new() };
+            *self = RateLimiter { rate: self.rate, ..RateLimiter::new() };
             return Duration::ZERO;
         }
         due.saturating_sub(passed)
@@ -163,23 +163,23 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn seconds_for(bytes: u64, throttle: &Throttle, pace: &mut Pace) -> f64 {
+    fn seconds_for(bytes: u64, throttle: &Throttle, limiter: &mut RateLimiter) -> f64 {
         let begun = Instant::now();
-        pace.keep(bytes, throttle, &Budget::new(10)).unwrap();
+        limiter.keep(bytes, throttle, &Budget::new(10)).unwrap();
         begun.elapsed().as_secs_f64()
     }
 
     #[test]
     fn the_rate_is_kept() {
-        let (throttle, mut pace) = (Throttle::new(Some(50_000), None), Pace::new());
-        let took: f64 = (0..10).map(|_| seconds_for(1_000, &throttle, &mut pace)).sum();
+        let (throttle, mut limiter) = (Throttle::new(Some(50_000), None), RateLimiter::new());
+        let took: f64 = (0..10).map(|_| seconds_for(1_000, &throttle, &mut limiter)).sum();
         assert!((0.19..0.5).contains(&took), "{took} s");
     }
 
     #[test]
     fn without_a_rate_nothing_waits() {
-        let (throttle, mut pace) = (Throttle::new(None, None), Pace::new());
-        assert!(seconds_for(u64::MAX / 2, &throttle, &mut pace) < 0.1);
+        let (throttle, mut limiter) = (Throttle::new(None, None), RateLimiter::new());
+        assert!(seconds_for(u64::MAX / 2, &throttle, &mut limiter) < 0.1);
     }
 
     #[test]
@@ -198,13 +198,13 @@ mod tests {
 
     /// How long a reader sleeps that is held back for an hour, when the limit changes to `rate`.
     fn seconds_until_it_notices(rate: Option<u64>) -> f64 {
-        let (throttle, mut pace) = (Throttle::new(Some(1), None), Pace::new());
+        let (throttle, mut limiter) = (Throttle::new(Some(1), None), RateLimiter::new());
         let other = throttle.clone();
         let change = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(50));
             other.set(rate, None);
         });
-        let took = seconds_for(3_600, &throttle, &mut pace);
+        let took = seconds_for(3_600, &throttle, &mut limiter);
         change.join().unwrap();
         took
     }

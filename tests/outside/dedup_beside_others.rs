@@ -74,7 +74,7 @@ fn statement(template: &str, values: &[String]) -> String {
 /// The doubles that are there now, and the statement that would remove them.
 fn found_doubles(session: &mut Client) -> (String, String) {
     let period = ["timestamptz '-infinity'".to_owned(), "timestamptz 'infinity'".to_owned()];
-    let find = statement(include_str!("../../sql/target/doubles.sql"), &period);
+    let find = statement(include_str!("../../sql/target/duplicates.sql"), &period);
     session.batch_execute(&find).expect("the doubles are found");
     let messages =
         session.simple_query("fetch all from lrs_extract_doubles; close lrs_extract_doubles");
@@ -102,7 +102,7 @@ fn found_doubles(session: &mut Client) -> (String, String) {
             ]
         })
         .collect();
-    (values[2].clone(), statement(include_str!("../../sql/target/remove_doubles.sql"), &values))
+    (values[2].clone(), statement(include_str!("../../sql/target/remove_duplicates.sql"), &values))
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn shares(parts: &Parts) -> Markup {
         @for (part, left, width) in &segments {
             g {
                 title {
-                    (word(*part)) ": " (part.meaning())
+                    (word(*part)) ": " (part.definition())
                 }
                 rect class={ "segment " (class_of(*part)) } x=(px(*left)) y="2"
                     width=(px(*width)) height=(px(HEIGHT - 4.0)) {}

@@ -29,8 +29,23 @@ pub struct Node<'t> {
     at: usize,
 }
 
+impl<'t> Document<'t> {
+    /// The document's outermost value.
+    #[must_use]
+    pub fn root(self) -> Node<'t> {
+        Node::new(self, 0)
+    }
+
+    /// The value at `path`, as `jsonb #> text[]` finds it: each element is a key of an object or
+    /// the index of an array (decimal, from the end when negative). An empty path is the root.
+    #[must_use]
+    pub fn lookup<P: AsRef<str>>(self, path: &[P]) -> Option<Node<'t>> {
+        path.iter().try_fold(self.root(), |node, step| node.step(step.as_ref()))
+    }
+}
+
 impl<'t> Node<'t> {
-    pub(super) fn new(document: Document<'t>, at: usize) -> Self {
+    fn new(document: Document<'t>, at: usize) -> Self {
         Self { document, at }
     }
 

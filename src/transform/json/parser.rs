@@ -4,8 +4,27 @@
 //! position is passed and returned rather than kept in the struct, so that it stays in a register
 //! across the pushes.
 
-use super::tape::{Container, Item, Number, Span};
-use super::{MAX_DEPTH, MAX_EXPONENT, MAX_NUMBER, MAX_SCALE, Unsupported, escape, scan};
+use super::limits::{MAX_DEPTH, MAX_EXPONENT, MAX_NUMBER, MAX_SCALE, MAX_TEXT, Unsupported};
+use super::tape::{Container, Document, Item, Number, Span, Tape};
+use super::{escape, scan};
+
+impl Tape {
+    /// Reads one document.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`] when there is any doubt that `jsonb_in` of a UTF-8 database takes `text` and
+    /// means the same by it.
+    pub fn parse<'t>(&'t mut self, text: &'t [u8]) -> Result<Document<'t>, Unsupported> {
+        if text.len() > MAX_TEXT {
+            return Err(Unsupported::Size);
+        }
+        let text = simdutf8::basic::from_utf8(text).map_err(|_| Unsupported::Encoding)?;
+        self.clear();
+        let canonical = Parser::new(text, &mut self.items, &mut self.unescaped).document()?;
+        Ok(Document { text, items: &self.items, unescaped: &self.unescaped, canonical })
+    }
+}
 
 pub(super) struct Parser<'p> {
     text: &'p str,

@@ -1,8 +1,5 @@
 //! The tape: what the parser leaves behind, in the order of the text.
 
-use super::parser::Parser;
-use super::{MAX_TEXT, Node, Unsupported};
-
 /// A stretch of a buffer, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
@@ -72,8 +69,8 @@ pub(crate) enum Item {
 /// allocates nothing once it has grown.
 #[derive(Debug, Default)]
 pub struct Tape {
-    items: Vec<Item>,
-    unescaped: String,
+    pub(super) items: Vec<Item>,
+    pub(super) unescaped: String,
 }
 
 /// What the tape may keep allocated between documents, in items and bytes: a single huge statement
@@ -88,23 +85,8 @@ impl Tape {
         Self::default()
     }
 
-    /// Reads one document.
-    ///
-    /// # Errors
-    ///
-    /// [`Unsupported`] when there is any doubt that `jsonb_in` of a UTF-8 database takes `text` and
-    /// means the same by it.
-    pub fn parse<'t>(&'t mut self, text: &'t [u8]) -> Result<Document<'t>, Unsupported> {
-        if text.len() > MAX_TEXT {
-            return Err(Unsupported::Size);
-        }
-        let text = simdutf8::basic::from_utf8(text).map_err(|_| Unsupported::Encoding)?;
-        self.clear();
-        let canonical = Parser::new(text, &mut self.items, &mut self.unescaped).document()?;
-        Ok(Document { text, items: &self.items, unescaped: &self.unescaped, canonical })
-    }
-
-    fn clear(&mut self) {
+    /// Empties the tape, and gives back what a huge document took.
+    pub(super) fn clear(&mut self) {
         self.items.clear();
         self.items.shrink_to(KEEP_ITEMS);
         self.unescaped.clear();
@@ -123,19 +105,6 @@ pub struct Document<'t> {
 }
 
 impl<'t> Document<'t> {
-    /// The document's outermost value.
-    #[must_use]
-    pub fn root(self) -> Node<'t> {
-        Node::new(self, 0)
-    }
-
-    /// The value at `path`, as `jsonb #> text[]` finds it: each element is a key of an object or
-    /// the index of an array (decimal, from the end when negative). An empty path is the root.
-    #[must_use]
-    pub fn lookup<P: AsRef<str>>(self, path: &[P]) -> Option<Node<'t>> {
-        path.iter().try_fold(self.root(), |node, step| node.step(step.as_ref()))
-    }
-
     /// The text that was read.
     #[must_use]
     pub fn text(self) -> &'t str {

@@ -1,0 +1,104 @@
+//! The table `batch`: what a committed batch brought, and where the time went.
+
+use super::{slice, stage};
+use crate::backend::role::as_owner;
+use crate::backend::time::to_server;
+use crate::error::Failure;
+use crate::slice::{Edge, Key};
+use pgrx::prelude::*;
+
+/// A batch: a row of the table, a row of `pull`'s result, and what a worker reports to its leader.
+/// Of a fixed size, so that it fits a ring in shared memory. Times are in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Counts from 1 within its run; 0 for the empty end of a slice, which is no row of the table.
+    pub batch_no: i32,
+    pub slice_no: i32,
+    /// Counts from 1; 0 for the caller's own backend.
+    pub worker: i32,
+    pub rows: i64,
+    pub rejected: i64,
+    pub bytes: i64,
+    /// Statements whose jsonb the server made.
+    pub fallbacks: i64,
+    /// The key of the last row.
+    pub last: Option<Key>,
+    /// Whether the slice ends with this batch.
+    pub slice_done: bool,
+    pub source_wait_ms: f64,
+    pub transform_ms: f64,
+    pub insert_ms: f64,
+    /// Of the whole, spent in waiting for locks; sampled.
+    pub lock_ms: f64,
+    /// Held back by `pause_while` or `max_bytes_per_second`.
+    pub throttle_ms: f64,
+    pub commit_ms: f64,
+    pub elapsed_ms: f64,
+}
+
+impl Batch {
+    /// Whether no row came with it.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0 && self.rejected == 0
+    }
+}
+
+/// Writes a batch of `partition`, and `watermark` as its slice's: once this is committed,
+/// everything before it is loaded or rejected.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn record_batch(
+    run_id: i64,
+    batch: &Batch,
+    partition: &str,
+    watermark: Edge,
+) -> Result<(), Failure> {
+    let (watermark, watermark_actor) = slice::columns(watermark);
+    let write = || {
+        Spi::run_with_args(
+            include_str!("../../sql/ledger/record_batch.sql"),
+            &[
+                run_id.into(),
+                batch.batch_no.into(),
+                batch.slice_no.into(),
+                partition.into(),
+                batch.rows.into(),
+                batch.rejected.into(),
+                batch.bytes.into(),
+                batch.last.and_then(|key| to_server(key.timestamp)).into(),
+                batch.last.and_then(|key| key.actor).into(),
+                batch.source_wait_ms.into(),
+                batch.transform_ms.into(),
+                batch.insert_ms.into(),
+                batch.elapsed_ms.into(),
+                watermark.into(),
+                watermark_actor.into(),
+                batch.slice_done.into(),
+                batch.worker.into(),
+                batch.fallbacks.into(),
+                batch.lock_ms.into(),
+                batch.throttle_ms.into(),
+                stage::take_wal_bytes().into(),
+            ],
+        )
+    };
+    as_owner(write).map_err(Failure::from)
+}
+
+/// Writes the times that commits took, known only after them.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn record_commit_times(run_id: i64, times: &[(i32, f64)]) -> Result<(), Failure> {
+    as_owner(|| {
+        for (batch_no, ms) in times {
+            Spi::run_with_args(
+                include_str!("../../sql/ledger/commit_time.sql"),
+                &[run_id.into(), (*batch_no).into(), (*ms).into()],
+            )?;
+        }
+        Ok::<_, pgrx::spi::Error>(())
+    })
+    .map_err(Failure::from)
+}

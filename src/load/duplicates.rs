@@ -1,0 +1,204 @@
+//! Rows of the target that came twice: found once by their id, then removed by their ctids.
+
+#![allow(unsafe_code)]
+
+use super::target::Target;
+use crate::backend::role;
+use crate::backend::time::Period;
+use crate::error::Failure;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::prelude::*;
+use pgrx::spi::quote_identifier;
+use serde::{Deserialize, Serialize};
+
+/// Where duplicates are looked for and by what they are known; names as SQL writes them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Duplicates {
+    target: String,
+    id: String,
+    timestamp: String,
+}
+
+/// Duplicates to be removed by one statement, each with the row that stays for it.
+#[derive(Default)]
+pub struct Step {
+    surplus: RowVersions,
+    kept: RowVersions,
+}
+
+/// Row versions of the target.
+#[derive(Default)]
+struct RowVersions {
+    tables: Vec<pg_sys::Oid>,
+    /// The file of each one's table: a ctid means nothing in another.
+    files: Vec<pg_sys::Oid>,
+    ctids: Vec<pg_sys::ItemPointerData>,
+    versions: Vec<pg_sys::TransactionId>,
+    earliest: Option<TimestampWithTimeZone>,
+    latest: Option<TimestampWithTimeZone>,
+}
+
+impl Duplicates {
+    /// Duplicates of `target` by its column `id`; the earliest by its column `timestamp` stays.
+    ///
+    /// # Errors
+    /// 42501 when `role` may not delete, 0A000 when rows of the target have no place to be found
+    /// again by, or `timestamp` is no timestamptz.
+    pub fn of(
+        target: &Target,
+        id: &str,
+        timestamp: &str,
+        role: pg_sys::Oid,
+    ) -> Result<Duplicates, Failure> {
+        let name = &target.sql_name;
+        let timestamp_type = target.column(timestamp).map(|c| pg_sys::Oid::from(c.type_oid));
+        // SAFETY: a catalog lookup inside a transaction.
+        let base_type = timestamp_type.map(|t| unsafe { pg_sys::getBaseType(t) });
+        if base_type != Some(pg_sys::TIMESTAMPTZOID) {
+            return Err(Failure::new(
+                "0A000",
+                format!("column \"{timestamp}\" of {name} is no timestamptz"),
+            )
+            .with_hint(format!("What a period of it is would depend on the session. alter table {name} alter … type timestamptz;")));
+        }
+        check_removable(name, role)?;
+        Ok(Duplicates {
+            target: name.clone(),
+            id: quote_identifier(id),
+            timestamp: quote_identifier(timestamp),
+        })
+    }
+
+    /// Looks for the duplicates of `period` once; [`Duplicates::next`] then takes them, also in later
+    /// transactions of this process.
+    ///
+    /// # Errors
+    /// [`Failure`] when the statement cannot be run.
+    pub fn find(&self, period: Period) -> Result<(), Failure> {
+        let sql = self.fill(include_str!("../../sql/target/duplicates.sql"));
+        Spi::run_with_args(&sql, &[period.from.into(), period.to.into()])?;
+        Ok(())
+    }
+
+    /// The next duplicates, at most `rows`; none at the end.
+    ///
+    /// # Errors
+    /// [`Failure`] when they cannot be read.
+    pub fn next(&self, rows: usize) -> Result<Step, Failure> {
+        let mut step = Step::default();
+        Spi::connect_mut(|client| {
+            let sql = format!("fetch forward {rows} from lrs_extract_duplicates");
+            for row in client.update(&sql, None, &[])? {
+                step.surplus.push(
+                    row.get(1)?.zip(row.get(2)?),
+                    row.get(3)?.zip(row.get(4)?),
+                    row.get(5)?,
+                )?;
+                step.kept.push(
+                    row.get(6)?.zip(row.get(7)?),
+                    row.get(8)?.zip(row.get(9)?),
+                    row.get(10)?,
+                )?;
+            }
+            Ok(step)
+        })
+    }
+
+    /// Removes what is left of `step` as it was found; returns how many rows went.
+    ///
+    /// # Errors
+    /// [`Failure`] when the statement cannot be run.
+    pub fn remove(&self, step: &Step) -> Result<usize, Failure> {
+        let sql = self.fill(include_str!("../../sql/target/remove_duplicates.sql"));
+        let arguments: Vec<DatumWithOid<'_>> =
+            step.surplus.arguments().into_iter().chain(step.kept.arguments()).collect();
+        Spi::connect_mut(|client| {
+            client.update(&sql, None, &arguments).map(|removed| removed.len())
+        })
+        .map_err(Failure::from)
+    }
+
+    /// Puts the names into a template, in one pass: a name may hold braces.
+    fn fill(&self, template: &str) -> String {
+        let mut sql = String::with_capacity(template.len() + 64);
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, tail) = after.split_once('}').unwrap_or((after, ""));
+            sql.push_str(before);
+            sql.push_str(match name {
+                "target" => &self.target,
+                "id" => &self.id,
+                "timestamp" => &self.timestamp,
+                other => unreachable!("no name for {{{other}}}"),
+            });
+            rest = tail;
+        }
+        sql.push_str(rest);
+        sql
+    }
+}
+
+impl Step {
+    pub fn len(&self) -> usize {
+        self.surplus.ctids.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl RowVersions {
+    fn push(
+        &mut self,
+        table_and_file: Option<(pg_sys::Oid, pg_sys::Oid)>,
+        place_and_version: Option<(pg_sys::ItemPointerData, pg_sys::TransactionId)>,
+        at: Option<TimestampWithTimeZone>,
+    ) -> Result<(), Failure> {
+        let (Some((table, file)), Some((place, version)), Some(at)) =
+            (table_and_file, place_and_version, at)
+        else {
+            return Err(Failure::internal("a row of the target without a place"));
+        };
+        self.tables.push(table);
+        self.files.push(file);
+        self.ctids.push(place);
+        self.versions.push(version);
+        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
+        self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
+        Ok(())
+    }
+
+    /// In the order of the statement's parameters.
+    fn arguments(&self) -> [DatumWithOid<'_>; 6] {
+        [
+            self.tables.as_slice().into(),
+            self.files.as_slice().into(),
+            self.ctids.as_slice().into(),
+            self.versions.as_slice().into(),
+            self.earliest.into(),
+            self.latest.into(),
+        ]
+    }
+}
+
+fn check_removable(target: &str, role: pg_sys::Oid) -> Result<(), Failure> {
+    let sql = include_str!("../../sql/target/removable.sql");
+    let (may_delete, without_ctid) = role::as_owner(|| {
+        Spi::get_two_with_args::<bool, String>(sql, &[target.into(), role.into()])
+    })?;
+    if may_delete != Some(true) {
+        return Err(Failure::new("42501", format!("permission denied for table {target}"))
+            .with_hint(format!("grant select, delete on {target} to …;")));
+    }
+    // A foreign table may have rows on several tables behind it, or no ctid at all: what is deleted
+    // there by its place may be another row.
+    if let Some(part) = without_ctid {
+        return Err(Failure::new(
+            "0A000",
+            format!("duplicates cannot be removed from {part}, which is a foreign table or a view"),
+        )
+        .with_hint("Remove them where the rows are stored; for the other partitions of a target, add a pipeline whose target_table is one of them."));
+    }
+    Ok(())
+}

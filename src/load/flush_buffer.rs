@@ -1,0 +1,267 @@
+//! The rows of one flush: written as tuples into a tuplestore, and the statement that inserts them
+//! into the target.
+
+#![allow(unsafe_code)]
+
+use super::target::{Column, Target};
+use crate::error::Failure;
+use crate::transform::{Cell, FinishedRows};
+use pgrx::pg_sys;
+use std::ffi::{CStr, CString};
+
+/// The name under which the statement finds the buffer.
+pub const RELATION: &CStr = c"lrs_extract_batch";
+
+/// A target column and the function that reads its values from text.
+struct InputColumn {
+    name: CString,
+    type_oid: pg_sys::Oid,
+    type_modifier: i32,
+    input: pg_sys::FmgrInfo,
+    io_param: pg_sys::Oid,
+}
+
+/// Describes the buffer's rows and writes them. Lives as long as the loader; what it allocates is in
+/// `context`, which goes when it is dropped.
+pub struct TupleWriter {
+    columns: Vec<InputColumn>,
+    descriptor: pg_sys::TupleDesc,
+    context: pg_sys::MemoryContext,
+    /// Values of one row; reset for each.
+    row_context: pg_sys::MemoryContext,
+    /// The tuplestore; reset for each flush.
+    store_context: pg_sys::MemoryContext,
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    /// The column whose value is being made; tells which one an error is about.
+    in_hand: usize,
+}
+
+/// The rows of one flush.
+pub struct FlushBuffer {
+    store: *mut pg_sys::Tuplestorestate,
+    pub rows: usize,
+}
+
+impl TupleWriter {
+    /// Looks up the columns' types and input functions.
+    ///
+    /// # Errors
+    /// When a name holds a zero byte, which no catalog name does.
+    pub fn new<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Self, Failure> {
+        // SAFETY: server calls on the main thread inside a transaction. The contexts are children
+        // of TopMemoryContext, so they outlive transactions; Drop deletes them.
+        unsafe {
+            let context = new_context(pg_sys::TopMemoryContext, c"lrs_extract load");
+            let row_context = new_context(context, c"lrs_extract row");
+            let store_context = new_context(context, c"lrs_extract flush");
+            let mut writer = TupleWriter {
+                columns: Vec::new(),
+                descriptor: std::ptr::null_mut(),
+                context,
+                row_context,
+                store_context,
+                values: Vec::new(),
+                nulls: Vec::new(),
+                in_hand: 0,
+            };
+            for column in columns {
+                let type_oid = pg_sys::Oid::from(column.type_oid);
+                let mut function = pg_sys::InvalidOid;
+                let mut io_param = pg_sys::InvalidOid;
+                pg_sys::getTypeInputInfo(type_oid, &mut function, &mut io_param);
+                let mut input = pg_sys::FmgrInfo::default();
+                pg_sys::fmgr_info_cxt(function, &mut input, context);
+                writer.columns.push(InputColumn {
+                    name: CString::new(column.name.as_str())
+                        .map_err(|_| Failure::internal("a column's name holds a zero byte"))?,
+                    type_oid,
+                    type_modifier: column.type_modifier,
+                    input,
+                    io_param,
+                });
+            }
+            writer.describe();
+            writer.values = vec![pg_sys::Datum::from(0); writer.columns.len()];
+            writer.nulls = vec![true; writer.columns.len()];
+            Ok(writer)
+        }
+    }
+
+    fn describe(&mut self) {
+        // SAFETY: the descriptor is made in our own context and filled for each of its attributes.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.context);
+            self.descriptor = pg_sys::CreateTemplateTupleDesc(self.columns.len() as i32);
+            for (n, column) in self.columns.iter().enumerate() {
+                pg_sys::TupleDescInitEntry(
+                    self.descriptor,
+                    (n + 1) as pg_sys::AttrNumber,
+                    column.name.as_ptr(),
+                    column.type_oid,
+                    column.type_modifier,
+                    0,
+                );
+            }
+            pg_sys::MemoryContextSwitchTo(before);
+        }
+    }
+
+    /// The column whose value was being made when [`TupleWriter::add`] threw.
+    pub fn column_in_hand(&self) -> usize {
+        self.in_hand
+    }
+
+    /// An empty buffer. At most one is in use at a time: starting one frees the one before.
+    pub fn start(&mut self) -> FlushBuffer {
+        // SAFETY: the store lives in its own context, which nothing else holds pointers into.
+        unsafe {
+            pg_sys::MemoryContextReset(self.store_context);
+            let before = pg_sys::MemoryContextSwitchTo(self.store_context);
+            // Bounded by the bytes of a flush, so it is never to be written to a temporary file.
+            let store = pg_sys::tuplestore_begin_heap(false, false, i32::MAX);
+            pg_sys::MemoryContextSwitchTo(before);
+            FlushBuffer { store, rows: 0 }
+        }
+    }
+
+    /// Adds row `n` of `rows`. An input function may throw: then the row is not in the buffer.
+    pub fn add(&mut self, buffer: &mut FlushBuffer, rows: &FinishedRows, n: usize) {
+        let width = self.columns.len();
+        // SAFETY: the row's values live in row_context or in `rows`' arena until tuplestore has
+        // copied them; cells point into the arena by construction of the mapping.
+        unsafe {
+            // It holds what an input function left that threw.
+            pg_sys::MemoryContextReset(self.row_context);
+            let before = pg_sys::MemoryContextSwitchTo(self.row_context);
+            for (column, cell) in rows.cells[n * width..(n + 1) * width].iter().enumerate() {
+                self.in_hand = column;
+                let (value, null) = self.value(column, *cell, &rows.arena);
+                self.values[column] = value;
+                self.nulls[column] = null;
+            }
+            pg_sys::MemoryContextSwitchTo(self.store_context);
+            pg_sys::tuplestore_putvalues(
+                buffer.store,
+                self.descriptor,
+                self.values.as_mut_ptr(),
+                self.nulls.as_mut_ptr(),
+            );
+            pg_sys::MemoryContextSwitchTo(before);
+            // At once: the values of a huge statement must not stay beside their copy.
+            pg_sys::MemoryContextReset(self.row_context);
+        }
+        buffer.rows += 1;
+    }
+
+    /// # Safety
+    /// `cell` must be of a row that was made with `arena`.
+    unsafe fn value(&mut self, column: usize, cell: Cell, arena: &[u8]) -> (pg_sys::Datum, bool) {
+        // Rust's system allocator hands out memory aligned to 16, so an offset that is aligned in
+        // the arena is aligned in memory.
+        debug_assert_eq!(arena.as_ptr() as usize % 8, 0);
+        let column = &mut self.columns[column];
+        let value = match cell {
+            // A domain may refuse null: its input function is asked, as the server would.
+            Cell::Null if is_domain(column.type_oid) => {
+                // SAFETY: input functions that are not strict take a null pointer for null.
+                unsafe { column.read(std::ptr::null_mut()) };
+                return (pg_sys::Datum::from(0), true);
+            }
+            Cell::Null => return (pg_sys::Datum::from(0), true),
+            Cell::TimestampTz(micros) => pg_sys::Datum::from(micros),
+            Cell::Uuid { at } | Cell::Varlena { at } => pg_sys::Datum::from(arena[at..].as_ptr()),
+            Cell::Input { at } => {
+                // SAFETY: the mapping wrote a zero byte after the text; input functions do not
+                // write to it.
+                unsafe { column.read(arena[at..].as_ptr().cast_mut().cast()) }
+            }
+        };
+        (value, false)
+    }
+
+    /// Runs `sql` with the buffer in sight; returns how many rows it processed.
+    ///
+    /// Errors are thrown as the server throws them.
+    pub fn insert(&mut self, buffer: &FlushBuffer, sql: &CStr) -> u64 {
+        // SAFETY: the relation is registered in SPI's own context (it is freed by SPI_finish, not
+        // by our resets), and the store and descriptor outlive the statement.
+        unsafe {
+            check_spi(pg_sys::SPI_connect());
+            let relation = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
+                .cast::<pg_sys::EphemeralNamedRelationData>();
+            (*relation).md.name = RELATION.as_ptr().cast_mut();
+            (*relation).md.reliddesc = pg_sys::InvalidOid;
+            (*relation).md.tupdesc = self.descriptor;
+            (*relation).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
+            (*relation).md.enrtuples = buffer.rows as f64;
+            (*relation).reldata = buffer.store.cast();
+            check_spi(pg_sys::SPI_register_relation(relation));
+            check_spi(pg_sys::SPI_execute(sql.as_ptr(), false, 0));
+            let processed = pg_sys::SPI_processed;
+            check_spi(pg_sys::SPI_finish());
+            processed
+        }
+    }
+}
+
+impl Drop for TupleWriter {
+    fn drop(&mut self) {
+        // SAFETY: nothing else points into the context; deleting it deletes its children.
+        unsafe { pg_sys::MemoryContextDelete(self.context) }
+    }
+}
+
+impl InputColumn {
+    /// # Safety
+    /// `text` is null, or ends in a zero byte.
+    unsafe fn read(&mut self, text: *mut std::ffi::c_char) -> pg_sys::Datum {
+        // SAFETY: the function was looked up for this column's type.
+        unsafe {
+            pg_sys::InputFunctionCall(&mut self.input, text, self.io_param, self.type_modifier)
+        }
+    }
+}
+
+fn is_domain(type_oid: pg_sys::Oid) -> bool {
+    // Built-in types are no domains of this table: skip the catalog for them.
+    const FIRST_NORMAL_OBJECT_ID: u32 = 16384;
+    if type_oid.to_u32() < FIRST_NORMAL_OBJECT_ID {
+        return false;
+    }
+    // SAFETY: a catalog lookup inside a transaction.
+    unsafe { pg_sys::get_typtype(type_oid) == pg_sys::TYPTYPE_DOMAIN as std::ffi::c_char }
+}
+
+/// # Safety
+/// On the main thread, as every server call.
+unsafe fn new_context(parent: pg_sys::MemoryContext, name: &'static CStr) -> pg_sys::MemoryContext {
+    // SAFETY: the name is static, as AllocSetContextCreate asks.
+    unsafe {
+        pg_sys::AllocSetContextCreateInternal(
+            parent,
+            name.as_ptr(),
+            pg_sys::ALLOCSET_DEFAULT_MINSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_INITSIZE as usize,
+            pg_sys::ALLOCSET_DEFAULT_MAXSIZE as usize,
+        )
+    }
+}
+
+fn check_spi(code: i32) {
+    if code < 0 {
+        Failure::internal(format!("SPI code {code}")).raise();
+    }
+}
+
+/// `insert into target (…) select … from lrs_extract_batch`.
+pub fn insert_statement<'a>(
+    target: &Target,
+    columns: impl Iterator<Item = &'a str>,
+) -> Result<CString, Failure> {
+    let list: Vec<String> = columns.map(pgrx::spi::quote_identifier).collect();
+    let list = list.join(", ");
+    let relation = RELATION.to_string_lossy();
+    CString::new(format!("insert into {} ({list}) select {list} from {relation}", target.sql_name))
+        .map_err(|_| Failure::internal("a name holds a zero byte"))
+}

@@ -1,0 +1,16 @@
+//! What a period of a pipeline is: the pipeline and its target, the connection to the source, and the
+//! period's slices there.
+//!
+//! In: the name of a pipeline and a period. Out: a [`Survey`], of which `plan` shows all and `pull`
+//! takes what is left; or its parts, for `verify` and `replay`. Nothing is counted and nothing changed.
+
+mod bound_pipeline;
+mod connection;
+mod layout;
+mod settled_period;
+mod survey;
+
+pub use bound_pipeline::BoundPipeline;
+pub use connection::{check_usage, connection};
+pub use layout::{Layout, LayoutQuery};
+pub use survey::{Survey, SurveyedSlice, survey};

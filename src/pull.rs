@@ -1,0 +1,23 @@
+//! A pull: slices read from the source and loaded by workers, batch after committed batch.
+//!
+//! In: [`Arguments`], checked. Out: rows in the target, entries in the ledger, a [`crate::ledger::Batch`]
+//! to the caller for each committed batch. The leader (the caller's backend) launches workers and
+//! waits; a worker reads through a stream of threads, loads, and commits. With `commit => 'caller'` the
+//! same steps run inline in the caller's transaction. Called by `api` and `worker`.
+
+mod context;
+mod failure;
+mod inline;
+mod leader;
+mod open_batch;
+mod pipeline_watch;
+mod progress;
+mod puller;
+mod request;
+mod run;
+mod worker;
+
+pub use leader::CALL;
+pub use request::{Arguments, CommitMode, PullRequest};
+pub use run::Run;
+pub use worker::{record_failure, work};

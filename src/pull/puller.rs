@@ -1,0 +1,418 @@
+//! A slice pulled: stream to loader to ledger, batch after batch, through whatever passes.
+
+use super::context::{ExecutionContext, Phase};
+use super::failure::{ConstraintChecks, Decision, PullError, decide, given_up};
+use super::open_batch::OpenBatch;
+use super::pipeline_watch::PipelineWatch;
+use super::request::{CommitMode, PullRequest};
+use crate::backend::latch::{self, POLL_INTERVAL};
+use crate::backend::time::millis;
+use crate::backend::transaction::{Unit, catching};
+use crate::error::Failure;
+use crate::ledger::{self, Batch};
+use crate::load::Loader;
+use crate::slice::{Edge, Interval, Slice};
+use crate::source::{BatchEnd, Parking, StreamItem, Throttle, WalkRequest};
+use crate::threads::{RetryPolicy, Stream, Waited};
+use crate::transform::BoundMapping;
+use pgrx::Spi;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Rows are inserted when they come to this, while the cache still has them (benches/README.md); a
+/// usual batch stays below the 64 subtransactions that a snapshot keeps in sight.
+const FLUSH_BYTES: usize = 2 << 20;
+
+/// What a worker takes besides rows: the server's caches, the threads' tables, heap that is kept.
+const BESIDES_ROWS: usize = 12 << 20;
+
+/// How much may come over the wire ahead of the load in a worker of so much memory: it is there up
+/// to three times, as it came, as values made of it, and in the flush buffer.
+fn in_flight(worker_memory: usize) -> usize {
+    worker_memory.saturating_sub(BESIDES_ROWS).max(worker_memory / 2) / 3
+}
+
+/// Pulls slices, one after the other.
+pub struct Puller<C: ExecutionContext> {
+    pub context: C,
+    request: Arc<PullRequest>,
+    mapping: Arc<BoundMapping>,
+    loader: Option<Loader>,
+    retry: RetryPolicy,
+    watch: PipelineWatch,
+    throttle: Arc<Throttle>,
+    /// Among how many the throttle's rate is shared.
+    readers: u32,
+    /// The session of the slice before.
+    parking: Parking,
+    /// A batch number that a failed attempt left unused.
+    number: Option<i32>,
+    /// Commits whose time the ledger does not know yet.
+    commit_times: Vec<(i32, f64)>,
+    checks: ConstraintChecks,
+}
+
+/// A walk over what is left of one slice.
+pub struct SliceWalk {
+    slice: Slice,
+    /// Everything before it is committed (or, in the caller's transaction, loaded).
+    watermark: Edge,
+    stream: Option<Stream>,
+    unit: Option<Unit>,
+    open: OpenBatch,
+    /// Batches that commit with their slice.
+    uncommitted: Vec<Batch>,
+    done: bool,
+}
+
+impl SliceWalk {
+    pub fn new(slice: Slice) -> Self {
+        let watermark = slice.interval.from;
+        SliceWalk {
+            slice,
+            watermark,
+            stream: None,
+            unit: None,
+            open: OpenBatch::begin(Waited::default()),
+            uncommitted: Vec::new(),
+            done: false,
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+impl<C: ExecutionContext> Puller<C> {
+    pub fn new(context: C, request: Arc<PullRequest>) -> Self {
+        let limits = &request.source_limits;
+        let readers = context.readers();
+        Puller {
+            context,
+            mapping: Arc::new(request.mapping.clone()),
+            retry: RetryPolicy::new(limits.retries, limits.retry_delay, request.batch.rows()),
+            watch: PipelineWatch::new(&request),
+            throttle: Throttle::new(limits.rate(readers), limits.pause_while.as_deref()),
+            readers,
+            request,
+            parking: Parking::default(),
+            loader: None,
+            number: None,
+            commit_times: Vec::new(),
+            checks: ConstraintChecks::default(),
+        }
+    }
+
+    /// Pulls one more batch of the walk, through trouble that passes.
+    ///
+    /// # Errors
+    /// [`Failure`] when trying again is of no use; everything committed stays.
+    pub fn advance(&mut self, walk: &mut SliceWalk) -> Result<(), Failure> {
+        loop {
+            let error = match catching(|| Ok(self.next_batch(walk))) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => error,
+                Err(failure) => PullError::Stage(failure),
+            };
+            // First the reader, so that the source is free while the stage rolls back.
+            walk.stream = None;
+            walk.uncommitted.clear();
+            if let Some(loader) = &mut self.loader {
+                loader.discard();
+            }
+            if let Some(unit) = walk.unit.take() {
+                unit.roll_back();
+            }
+            catching(|| self.recover(walk, error))?;
+        }
+    }
+
+    fn start(&self, walk: &SliceWalk) -> Result<Stream, Failure> {
+        let request = &self.request;
+        self.throttle.set_page(self.retry.page());
+        let reading = WalkRequest {
+            connect: request.connect.clone(),
+            application_name: request.application_name(self.context.worker()),
+            table: request.table.clone(),
+            interval: Interval::new(walk.watermark, walk.slice.interval.to),
+            batch: request.batch,
+            partition: walk.slice.partition.clone(),
+            throttle: self.throttle.clone(),
+        };
+        let in_flight = in_flight(request.worker_memory);
+        let threads = request.transform_threads;
+        Stream::start(reading, &self.mapping, &self.parking, in_flight, threads)
+    }
+
+    /// Loads rows until a batch ends, and records it.
+    fn next_batch(&mut self, walk: &mut SliceWalk) -> Result<(), PullError> {
+        let mut stream = match walk.stream.take() {
+            Some(stream) => stream,
+            None => {
+                walk.open = OpenBatch::begin(Waited::default());
+                self.start(walk)?
+            }
+        };
+        loop {
+            self.context.check_stop()?;
+            self.apply_changes_when_due(walk)?;
+            match stream.poll()? {
+                Some(StreamItem::Rows(rows)) => {
+                    self.open_unit(walk)?;
+                    walk.open.add_bytes(rows.raw.bytes.len());
+                    if let Some(loader) = &mut self.loader {
+                        loader.push(*rows);
+                        if loader.pending_bytes() >= FLUSH_BYTES {
+                            self.flush(walk)?;
+                        }
+                    }
+                }
+                Some(StreamItem::BatchEnd(end)) => {
+                    self.end_batch(walk, stream.waited, end)?;
+                    if !end.done {
+                        walk.stream = Some(stream);
+                    }
+                    return Ok(());
+                }
+                None if stream.is_starved() && self.has_pending() => self.flush(walk)?,
+                None => {
+                    let retrying = self.retry.attempt() > 0;
+                    let phase = Phase::of(stream.doing(), stream.is_transforming(), retrying);
+                    self.context.announce(&walk.slice, phase);
+                    stream.wait(POLL_INTERVAL)?;
+                }
+            }
+        }
+    }
+
+    fn has_pending(&self) -> bool {
+        self.loader.as_ref().is_some_and(|loader| loader.pending_bytes() > 0)
+    }
+
+    /// Opens the unit of work that the next rows belong to.
+    fn open_unit(&mut self, walk: &mut SliceWalk) -> Result<(), Failure> {
+        if walk.unit.is_none() {
+            walk.unit = Some(self.context.begin());
+            if self.checks == ConstraintChecks::Immediate {
+                Spi::run("set constraints all immediate")?;
+            }
+        }
+        if self.loader.is_none() {
+            self.loader = Some(Loader::new(&self.request.target, self.request.mapping.clone())?);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, walk: &mut SliceWalk) -> Result<(), Failure> {
+        self.context.announce(&walk.slice, Phase::Insert);
+        if let Some(loader) = &mut self.loader {
+            let loaded = loader.flush()?;
+            walk.open.add_flush(&loaded);
+            // At once, so that they take no memory until the batch ends.
+            let (run_id, number) = (self.request.run_id, self.number());
+            ledger::record_rejects(run_id, number, &self.request.pipeline, &loaded.rejects)?;
+        }
+        Ok(())
+    }
+
+    /// The number of the open batch.
+    fn number(&mut self) -> i32 {
+        *self.number.get_or_insert_with(|| self.context.number_batch())
+    }
+
+    /// Writes the checkpoint and commits where a boundary is.
+    fn end_batch(
+        &mut self,
+        walk: &mut SliceWalk,
+        waited: Waited,
+        end: BatchEnd,
+    ) -> Result<(), Failure> {
+        self.open_unit(walk)?;
+        if self.has_pending() {
+            self.flush(walk)?;
+        }
+        let open = std::mem::replace(&mut walk.open, OpenBatch::begin(waited));
+        let mut batch = Batch {
+            slice_no: walk.slice.slice_no,
+            worker: self.context.worker(),
+            last: end.last,
+            slice_done: end.done,
+            lock_ms: millis(self.context.take_lock_time()),
+            ..open.sum(waited)
+        };
+        let run_id = self.request.run_id;
+        self.apply_changes()?;
+        self.record_commit_times()?;
+        if end.last.is_some() {
+            batch.batch_no = self.number();
+            batch.elapsed_ms = open.elapsed_ms();
+            ledger::record_batch(run_id, &batch, &walk.slice.partition, end.position)?;
+        } else if end.done {
+            ledger::close_slice(run_id, walk.slice.slice_no, end.position)?;
+        }
+        self.number = None;
+        walk.uncommitted.push(batch);
+        if end.done || self.request.commit != CommitMode::Slice {
+            self.commit(walk, end)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, walk: &mut SliceWalk, end: BatchEnd) -> Result<(), Failure> {
+        self.context.announce(&walk.slice, Phase::Commit);
+        let begun = Instant::now();
+        if let Some(unit) = walk.unit.take() {
+            self.checks.commit_begins();
+            unit.commit()?;
+        }
+        // Only now: with commit => 'slice', batches before this came to nothing where it failed.
+        self.checks = ConstraintChecks::default();
+        self.retry.succeeded();
+        self.throttle.set_page(self.retry.page());
+        walk.watermark = end.position;
+        walk.done = end.done;
+        let commit_ms = millis(begun.elapsed());
+        let last = walk.uncommitted.len().saturating_sub(1);
+        for (n, mut batch) in walk.uncommitted.drain(..).enumerate() {
+            // The commit of a whole slice is its last batch's.
+            if n == last {
+                batch.commit_ms = commit_ms;
+                batch.elapsed_ms += commit_ms;
+                if batch.batch_no > 0 {
+                    self.commit_times.push((batch.batch_no, commit_ms));
+                }
+            }
+            self.context.report(batch);
+        }
+        Ok(())
+    }
+
+    /// Writes what only becomes known after a commit; inside a unit of its own.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be written.
+    pub fn record_commit_times(&mut self) -> Result<(), Failure> {
+        let times = std::mem::take(&mut self.commit_times);
+        ledger::record_commit_times(self.request.run_id, &times)
+    }
+
+    /// Looks at the pipeline's row, inside the unit that is open, and treats the source as it says
+    /// now; true when that has changed.
+    ///
+    /// # Errors
+    /// 55000 when what the run takes as given has changed.
+    fn apply_changes(&mut self) -> Result<bool, Failure> {
+        let changed = self.watch.look()?;
+        let readers = self.context.readers();
+        let limits = self.watch.source_limits();
+        // Those that are left when others have ended take over their share.
+        if changed || readers != self.readers {
+            self.readers = readers;
+            self.throttle.set(limits.rate(readers), limits.pause_while.as_deref());
+        }
+        if changed {
+            self.retry.set_retries(limits.retries, limits.retry_delay);
+        }
+        Ok(changed)
+    }
+
+    /// The same where the last look was a while ago, in the walk's unit or in one of its own.
+    ///
+    /// # Errors
+    /// As [`Puller::apply_changes`].
+    fn apply_changes_when_due(&mut self, walk: &SliceWalk) -> Result<bool, Failure> {
+        match (self.watch.is_due(), &walk.unit) {
+            (false, _) => Ok(false),
+            (true, Some(_)) => self.apply_changes(),
+            (true, None) => self.in_unit(Self::apply_changes),
+        }
+    }
+
+    /// Runs `f` in a unit of its own; only where none is open.
+    ///
+    /// # Errors
+    /// That of `f`, or of the commit; everything is rolled back then.
+    fn in_unit<T>(
+        &mut self,
+        f: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let unit = self.context.begin();
+        match catching(|| f(self)) {
+            Ok(value) => unit.commit().map(|()| value),
+            Err(failure) => {
+                unit.roll_back();
+                Err(failure)
+            }
+        }
+    }
+
+    /// Gets ready for the next attempt. No unit is open.
+    ///
+    /// # Errors
+    /// The failure itself when there is no further attempt; 55000 when the pipeline was changed
+    /// meanwhile.
+    fn recover(&mut self, walk: &SliceWalk, error: PullError) -> Result<(), Failure> {
+        let decision = decide(&error, self.checks, self.request.commit, &mut self.retry);
+        if self.checks == ConstraintChecks::Committing {
+            self.checks = ConstraintChecks::AsDeclared;
+        }
+        let failure = Failure::from(error);
+        let delay = match decision {
+            Decision::AgainAtOnce => {
+                self.checks = ConstraintChecks::Immediate;
+                self.context.warn(&format!(
+                    "{}; loading it once more, with deferred constraints checked at once",
+                    failure.message
+                ));
+                return self.context.check_stop();
+            }
+            Decision::GiveUp => {
+                self.context.check_stop()?;
+                return Err(self.given_up(walk, failure, self.retry.attempt()));
+            }
+            Decision::After(delay) => delay,
+        };
+        self.context.check_stop()?;
+        self.context.warn(&format!(
+            "{}; trying again in {} ms with pages of {} rows",
+            failure.message,
+            delay.as_millis(),
+            self.retry.page()
+        ));
+        self.context.announce(&walk.slice, Phase::Retry);
+        let (run_id, slice_no) = (self.request.run_id, walk.slice.slice_no);
+        self.in_unit(|_| ledger::record_retry(run_id, slice_no, &failure.message))?;
+        self.wait_for_retry(walk, delay, failure)
+    }
+
+    /// Waits, for as long as the pipeline's settings of the moment say.
+    fn wait_for_retry(
+        &mut self,
+        walk: &SliceWalk,
+        mut delay: Duration,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        let begun = Instant::now();
+        while let Some(left) = delay.checked_sub(begun.elapsed()) {
+            latch::wait(None, left.min(POLL_INTERVAL));
+            self.context.check_stop()?;
+            if self.apply_changes_when_due(walk)? {
+                match self.retry.delay() {
+                    Some(now) => delay = now,
+                    // The retry that was waited for is not made.
+                    None => {
+                        let made = self.retry.attempt().saturating_sub(1);
+                        return Err(self.given_up(walk, failure, made));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn given_up(&self, walk: &SliceWalk, failure: Failure, retries: u32) -> Failure {
+        let timestamp = walk.watermark.timestamp();
+        given_up(failure, retries, self.request.commit, &walk.slice.partition, timestamp)
+    }
+}

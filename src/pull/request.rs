@@ -1,0 +1,174 @@
+//! A call of `pull`: its arguments, and all that a worker needs to know of it.
+
+use crate::backend::role;
+use crate::backend::time::Period;
+use crate::error::Failure;
+use crate::ledger::{NewRun, SourceLimits, next_run_id};
+use crate::load::Target;
+use crate::plan::{Survey, SurveyedSlice};
+use crate::pool::Caller;
+use crate::settings;
+use crate::slice::{Slice, spread};
+use crate::source::{BatchSize, ConnectSpec, WalkTable};
+use crate::transform::BoundMapping;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Where the boundaries of the commits are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitMode {
+    Batch,
+    Slice,
+    /// In the caller's own transaction.
+    Caller,
+}
+
+impl CommitMode {
+    /// Reads the argument `commit` of `pull`.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "batch" => Some(CommitMode::Batch),
+            "slice" => Some(CommitMode::Slice),
+            "caller" => Some(CommitMode::Caller),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CommitMode::Batch => "batch",
+            CommitMode::Slice => "slice",
+            CommitMode::Caller => "caller",
+        }
+    }
+}
+
+/// The arguments of `pull`, checked.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    pub period: Period,
+    pub batch: BatchSize,
+    pub pipeline: String,
+    pub jobs: i32,
+    pub commit: CommitMode,
+    pub again: bool,
+}
+
+/// A call of `pull`, checked and planned.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PullRequest {
+    pub run_id: i64,
+    pub pipeline: String,
+    /// The period after clipping.
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub batch: BatchSize,
+    pub jobs: i32,
+    pub commit: CommitMode,
+    pub again: bool,
+    /// The caller's role, by name.
+    pub caller_name: String,
+    pub caller: Caller,
+    pub connect: ConnectSpec,
+    pub table: WalkTable,
+    pub target: Target,
+    pub mapping: BoundMapping,
+    pub slices: Vec<Slice>,
+    /// How the source was treated when the run began.
+    pub source_limits: SourceLimits,
+    /// What of the pipeline must not change until the run ends; see [`crate::ledger::Pipeline`].
+    pub definition: Option<String>,
+    pub worker_memory: usize,
+    pub transform_threads: usize,
+}
+
+/// With fewer slices than this for each worker, one would often wait for the other at the end.
+const SLICES_A_WORKER: usize = 2;
+
+impl PullRequest {
+    /// What a call with `arguments` pulls of a period that was surveyed.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger gives no number for the run, or the caller may start no worker.
+    pub fn new(arguments: &Arguments, survey: Survey) -> Result<PullRequest, Failure> {
+        let slices = slices(&survey.slices, arguments);
+        let pipeline = survey.pipeline;
+        let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
+        Ok(PullRequest {
+            run_id: next_run_id()?,
+            pipeline: pipeline.name,
+            from: survey.from,
+            to: survey.to,
+            batch: arguments.batch,
+            jobs: arguments.jobs,
+            commit: arguments.commit,
+            again: arguments.again,
+            caller_name: role::current_role_name()?,
+            caller: Caller::of_this_session()?,
+            connect: survey.connect,
+            table: survey.table,
+            target: survey.target,
+            mapping: survey.mapping,
+            slices,
+            source_limits: pipeline.source_limits,
+            definition: pipeline.definition,
+            worker_memory: settings::worker_memory(),
+            transform_threads: settings::transform_threads(jobs),
+        })
+    }
+
+    /// The slice of that number.
+    pub fn slice(&self, slice_no: i32) -> Option<&Slice> {
+        self.slices.iter().find(|s| s.slice_no == slice_no)
+    }
+
+    /// How a worker's session on the source is named.
+    pub fn application_name(&self, worker: i32) -> String {
+        self.connect.session_name(&format!("run={} worker={worker}", self.run_id))
+    }
+
+    /// The run as the ledger opens it.
+    pub fn new_run(&self, leader_pid: i32) -> NewRun<'_> {
+        NewRun {
+            run_id: self.run_id,
+            pipeline: &self.pipeline,
+            from: self.from,
+            to: self.to,
+            batch_size: self.batch,
+            jobs: self.jobs,
+            commit_mode: self.commit.as_str(),
+            again: self.again,
+            caller: &self.caller_name,
+            leader_pid,
+            target: &self.target.sql_name,
+            slices: &self.slices,
+        }
+    }
+}
+
+/// The slices to pull: what is left of the surveyed ones, cut further where there would be too few
+/// for all workers.
+fn slices(surveyed: &[SurveyedSlice], arguments: &Arguments) -> Vec<Slice> {
+    let left = surveyed.iter().flat_map(|slice| {
+        slice.planned.left.iter().map(|interval| Slice {
+            slice_no: 0,
+            partition: slice.planned.partition.clone(),
+            interval: *interval,
+            estimated_rows: slice.estimate.rows,
+            warning: warning_of(surveyed, &slice.planned.partition),
+        })
+    });
+    let wanted = match arguments.jobs {
+        1 => 1,
+        jobs => usize::try_from(jobs).unwrap_or(1) * SLICES_A_WORKER,
+    };
+    let worthwhile = i64::try_from(arguments.batch.rows()).unwrap_or(i64::MAX);
+    spread(left.collect(), wanted, worthwhile)
+}
+
+/// The first warning about a slice of `partition`.
+fn warning_of(surveyed: &[SurveyedSlice], partition: &str) -> Option<String> {
+    let of_partition = surveyed.iter().filter(|slice| slice.planned.partition == partition);
+    of_partition.filter_map(|slice| slice.warning.clone()).next()
+}

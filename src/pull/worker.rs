@@ -1,0 +1,175 @@
+//! A worker of `pull`: claims slices and pulls them, beside others.
+
+#![allow(unsafe_code)]
+
+use super::context::{ExecutionContext, Phase};
+use super::puller::{Puller, SliceWalk};
+use super::request::PullRequest;
+use crate::backend::latch::{self, POLL_INTERVAL};
+use crate::backend::transaction::{Unit, catching, in_transaction};
+use crate::error::Failure;
+use crate::ledger::{self, Batch};
+use crate::pg_compat;
+use crate::pool::Worker;
+use crate::slice::Slice;
+use pgrx::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The worker's whole work.
+///
+/// # Errors
+/// What ended it before its end; the batches before are committed, and the run is marked.
+pub fn work(worker: &Worker<'_>, request: PullRequest) -> Result<(), Failure> {
+    request.caller.connect_worker();
+    let request = Arc::new(request);
+    let context = WorkerContext { worker, request: request.clone(), announced: None };
+    let mut puller = Puller::new(context, request.clone());
+    let outcome = catching(|| {
+        open(worker, &request)?;
+        pull_all(&mut puller, &request)
+    });
+    let stopped = worker.control().is_stopped();
+    close(worker, &mut puller, &request, outcome.as_ref().err(), stopped);
+    outcome
+}
+
+/// The first worker writes the run and its slices; the others wait for that.
+fn open(worker: &Worker<'_>, request: &PullRequest) -> Result<(), Failure> {
+    let control = worker.control();
+    // Held until the process ends.
+    in_transaction(|| ledger::lock_as_worker(&request.pipeline))?;
+    if worker.number() == 1 {
+        in_transaction(|| ledger::open_run(&request.new_run(worker.leader_pid())))?;
+        control.set_opened();
+        return Ok(());
+    }
+    while !control.is_opened() && !control.is_stopped() {
+        latch::wait(None, POLL_INTERVAL / 10);
+    }
+    Ok(())
+}
+
+fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Result<(), Failure> {
+    loop {
+        puller.context.check_stop()?;
+        let worker = puller.context.worker();
+        let Some(slice_no) = in_transaction(|| ledger::claim_slice(request.run_id, worker))? else {
+            return Ok(());
+        };
+        let slice = request
+            .slice(slice_no)
+            .ok_or_else(|| Failure::internal(format!("no slice {slice_no} in the request")))?;
+        let mut walk = SliceWalk::new(slice.clone());
+        while !walk.is_done() {
+            puller.advance(&mut walk)?;
+        }
+    }
+}
+
+/// Writes what is left to write: late times, and the run's end where this worker is the one to
+/// know it.
+fn close(
+    worker: &Worker<'_>,
+    puller: &mut Puller<WorkerContext<'_>>,
+    request: &PullRequest,
+    failure: Option<&Failure>,
+    stopped: bool,
+) {
+    let last = worker.control().leave();
+    let cancelled = pg_compat::was_cancelled();
+    let written = undisturbed(|| {
+        puller.record_commit_times()?;
+        match failure {
+            Some(failure) if stopped || cancelled && failure.sqlstate == "57014" => {
+                ledger::close_run(request.run_id, "cancelled", Some(failure))
+            }
+            Some(failure) => ledger::close_run(request.run_id, "failed", Some(failure)),
+            None if last && !stopped => ledger::close_run(request.run_id, "done", None),
+            None => Ok(()),
+        }
+    });
+    if let Err(failure) = written {
+        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+    }
+}
+
+/// Runs `f` in a transaction of its own that no cancel ends: one that comes too late to be of use must
+/// not keep a run's end from being written.
+fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // SAFETY: the counter that holds cancels off in this process; an error sets it to zero too.
+    unsafe { pg_sys::QueryCancelHoldoffCount = 1 };
+    let outcome = in_transaction(f);
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::QueryCancelHoldoffCount = 0;
+        pg_sys::QueryCancelPending = 0;
+    }
+    outcome
+}
+
+/// The recorder's whole work: a worker died without a word, so another process writes how the run
+/// ended.
+pub fn record_failure(request: &PullRequest, failure: &Failure) {
+    request.caller.connect_worker();
+    let written = in_transaction(|| ledger::close_run(request.run_id, "failed", Some(failure)));
+    if let Err(failure) = written {
+        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+    }
+}
+
+struct WorkerContext<'a> {
+    worker: &'a Worker<'a>,
+    request: Arc<PullRequest>,
+    /// The slice and the phase that pg_stat_activity shows.
+    announced: Option<(i32, Phase)>,
+}
+
+impl ExecutionContext for WorkerContext<'_> {
+    fn begin(&mut self) -> Unit {
+        Unit::begin_transaction()
+    }
+
+    fn number_batch(&mut self) -> i32 {
+        self.worker.control().number_batch()
+    }
+
+    fn report(&mut self, batch: Batch) {
+        self.worker.report(&batch);
+    }
+
+    fn announce(&mut self, slice: &Slice, phase: Phase) {
+        if self.announced == Some((slice.slice_no, phase)) {
+            return;
+        }
+        self.announced = Some((slice.slice_no, phase));
+        self.worker.announce(&format!(
+            "lrs_extract run {} slice {} ({}): {}",
+            self.request.run_id,
+            slice.slice_no,
+            slice.partition,
+            phase.as_str()
+        ));
+    }
+
+    fn warn(&mut self, text: &str) {
+        warning!("lrs_extract run {} worker {}: {text}", self.request.run_id, self.worker());
+        self.worker.warn(text);
+    }
+
+    fn check_stop(&mut self) -> Result<(), Failure> {
+        self.worker.check_stop()
+    }
+
+    fn take_lock_time(&mut self) -> Duration {
+        self.worker.take_lock_time()
+    }
+
+    fn readers(&self) -> u32 {
+        self.worker.control().active()
+    }
+
+    fn worker(&self) -> i32 {
+        self.worker.number()
+    }
+}

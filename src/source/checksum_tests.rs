@@ -1,0 +1,119 @@
+use super::*;
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+fn at(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap()
+}
+
+/// What a source answers that never manages more than `most` rows at a time, one a microsecond:
+/// the sum, and the questions it took. `None` where it cannot be asked for less.
+fn sum(mut from: i64, to: i64, most: i64) -> Option<(i64, u32)> {
+    let (mut range_size, mut rows, mut questions) = (RangeSize::default(), 0, 0);
+    while from < to {
+        questions += 1;
+        let end = range_size.end(at(from), at(to));
+        let asked = (end - at(from)).num_microseconds()?;
+        assert!(asked > 0 && end <= at(to));
+        if asked > most {
+            if !range_size.halve(at(from), end) {
+                return None;
+            }
+            continue;
+        }
+        range_size.passed();
+        rows += asked;
+        from += asked;
+    }
+    Some((rows, questions))
+}
+
+#[test]
+fn what_takes_too_long_is_asked_for_in_halves_and_added_up() {
+    assert_eq!(sum(0, 1_000, 1_000), Some((1_000, 1)));
+    assert_eq!(sum(0, 1_000, 500), Some((1_000, 3)));
+}
+
+#[test]
+fn a_microsecond_is_not_divided() {
+    assert_eq!(sum(0, 1_000, 0), None);
+    let mut range_size = RangeSize::default();
+    assert!(range_size.halve(at(0), at(3)));
+    assert_eq!(range_size.end(at(0), at(9)), at(2));
+    assert!(!range_size.halve(at(0), at(1)));
+}
+
+#[test]
+fn the_stride_grows_again_where_the_rows_are_fewer() {
+    let mut range_size = RangeSize::default();
+    assert!(range_size.halve(at(0), at(1_000)));
+    (0..PASSES_TO_GROW).for_each(|_| range_size.passed());
+    assert_eq!(range_size.end(at(0), at(5_000)), at(1_000));
+}
+
+#[test]
+fn the_end_of_the_calendar_is_no_panic() {
+    let last = DateTime::<Utc>::MAX_UTC - TimeDelta::days(2);
+    assert_eq!(RangeSize::default().end(last, DateTime::<Utc>::MAX_UTC), DateTime::<Utc>::MAX_UTC);
+}
+
+proptest! {
+    #[test]
+    fn each_microsecond_is_counted_once(from in -50i64..50, length in 0i64..2_000, most in 1i64..300) {
+        let (rows, questions) = sum(from, from + length, most).unwrap();
+        prop_assert_eq!(rows, length);
+        // No more than a constant factor of what a source that never failed would be asked.
+        prop_assert!(i64::from(questions) <= 20 + 4 * (length / most + 1));
+    }
+}
+
+fn table() -> WalkTable {
+    WalkTable {
+        sql_name: "acid.lrs".into(),
+        timestamp: "\"time\"".into(),
+        actor: "\"actor\"".into(),
+        statement: "\"statement\"".into(),
+        extra: vec![],
+        statement_kind: StatementKind::Jsonb,
+    }
+}
+
+#[test]
+fn a_count_names_no_column_but_the_timestamp() {
+    let range = Interval::new(Edge::Before(at(0)), Edge::Before(at(1_000_000)));
+    assert_eq!(
+        checksum_query(&table(), &range, NO_HASH),
+        "select pg_catalog.count(*), '0' from acid.lrs \
+         where \"time\" >= '1970-01-01 00:00:00.000000+00'::pg_catalog.timestamptz \
+         and \"time\" < '1970-01-01 00:00:01.000000+00'::pg_catalog.timestamptz"
+    );
+}
+
+#[test]
+fn statements_are_hashed_as_jsonb_on_both_sides() {
+    let jsonb = StatementHash::new(StatementKind::Jsonb, "UTF8", None);
+    assert!(jsonb.of_source("\"s\"").contains("(\"s\")::pg_catalog.text"));
+    assert!(jsonb.of_sent("s").contains("coalesce(s, '')"));
+    let text = StatementHash::new(StatementKind::Text, "UTF8", None);
+    assert!(text.of_source("\"s\"").contains("(\"s\"::pg_catalog.jsonb)::pg_catalog.text"));
+    assert_eq!(text.of_source("x"), text.of_target("x"));
+    assert_eq!(text.of_source("x"), text.of_sent("x"));
+}
+
+#[test]
+fn another_encoding_takes_the_order_of_keys_out_of_the_hash() {
+    for (encoding, by_path) in [("UTF8", false), ("SQL_ASCII", false), ("EUC_KR", true)] {
+        let hash = StatementHash::new(StatementKind::Jsonb, encoding, None);
+        assert_eq!(hash.of_source("x").contains("recursive"), by_path, "{encoding}");
+        assert_eq!(hash.of_target("x").contains("recursive"), by_path, "{encoding}");
+        assert_eq!(hash.of_sent("x").contains("recursive"), by_path, "{encoding}");
+    }
+}
+
+#[test]
+fn the_mappings_default_stands_in_for_no_statement() {
+    let hash = StatementHash::new(StatementKind::Jsonb, "UTF8", Some("{\"a\": 'b'}"));
+    for sql in [hash.of_source("x"), hash.of_target("x"), hash.of_sent("x")] {
+        assert!(sql.contains("'{\"a\": ''b''}'::pg_catalog.jsonb"), "{sql}");
+    }
+}

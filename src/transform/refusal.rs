@@ -1,0 +1,10 @@
+//! Why a row cannot go to the target: one shape from the transform through the load to the ledger.
+
+/// What was refused, and in which words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusal {
+    /// The target column; empty where the row as a whole is refused.
+    pub column: String,
+    pub sqlstate: String,
+    pub message: String,
+}

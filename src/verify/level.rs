@@ -1,0 +1,26 @@
+//! How much of a row is compared.
+
+use crate::error::Failure;
+
+/// How much of a row is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Count,
+    Hash,
+}
+
+impl Level {
+    /// Reads the argument `level` of `verify`.
+    ///
+    /// # Errors
+    /// 22023 for another word.
+    pub fn parse(word: &str) -> Result<Level, Failure> {
+        match word {
+            "count" => Ok(Level::Count),
+            "hash" => Ok(Level::Hash),
+            _ => Err(Failure::argument(format!("level => '{word}' is not known"))
+                .with_detail("It is 'count' (the numbers of rows) or 'hash' (the statements too).")
+                .with_hint("select * from lrs_extract.verify('2025-03-01', '2025-04-01', level => 'hash');")),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The source counted, a range of time after the other, through whatever passes.
+
+use crate::error::{Failure, notice};
+use crate::ledger::PipelineVersion;
+use crate::source::{Checksum, PAUSE, RangeSize, Trouble, WalkTable, checksum};
+use crate::threads::{RetryPolicy, SourceClient, stand_by, wait_out};
+use chrono::{DateTime, Utc};
+
+/// Counts ranges of one table of the source, in one session.
+pub struct SourceCount {
+    client: SourceClient,
+    table: WalkTable,
+    /// The hash expression, or [`crate::source::NO_HASH`].
+    hash: String,
+    retry: RetryPolicy,
+    range_size: RangeSize,
+    /// Whose `pause_while` holds the questions back.
+    pipeline: String,
+    paused: bool,
+}
+
+impl SourceCount {
+    pub fn new(
+        client: SourceClient,
+        retry: RetryPolicy,
+        table: WalkTable,
+        hash: String,
+        pipeline: &str,
+    ) -> SourceCount {
+        SourceCount {
+            client,
+            table,
+            hash,
+            retry,
+            range_size: RangeSize::default(),
+            pipeline: pipeline.to_owned(),
+            paused: false,
+        }
+    }
+
+    /// Counts `[from, to)`: at once where the source manages that within its statement_timeout,
+    /// else in parts, down to a microsecond. Nothing is counted while the source asks for a pause.
+    ///
+    /// # Errors
+    /// [`Failure`] as the source said it, when trying again is of no use.
+    pub fn checksum(
+        &mut self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Checksum, Failure> {
+        let mut sum = Checksum::default();
+        let mut position = from;
+        while position < to {
+            let end = self.range_size.end(position, to);
+            let (table, hash) = (self.table.clone(), self.hash.clone());
+            let pause_while = self.pause_while()?;
+            let answer = self.client.call(move |session| {
+                if let Some(query) = pause_while
+                    && session.ask(&query)?
+                {
+                    return Ok(None);
+                }
+                checksum(session, &table, (position, end), &hash).map(Some)
+            })?;
+            let error = match answer {
+                Ok(None) => {
+                    self.pause();
+                    continue;
+                }
+                Ok(Some(part)) => {
+                    self.paused = false;
+                    sum += part;
+                    position = end;
+                    self.retry.succeeded();
+                    self.range_size.passed();
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if error.trouble == Trouble::StatementTimeout && self.range_size.halve(position, end) {
+                notice(&format!("{error}; the range is halved"));
+                continue;
+            }
+            let Some(delay) = self.retry.after(&error) else { return Err(error.into()) };
+            wait_out(&error, delay);
+        }
+        Ok(sum)
+    }
+
+    /// The pipeline's `pause_while` as it is now: it may change at any time.
+    fn pause_while(&self) -> Result<Option<String>, Failure> {
+        Ok(PipelineVersion::read(&self.pipeline)?
+            .and_then(|version| version.source_limits.pause_while))
+    }
+
+    fn pause(&mut self) {
+        if !self.paused {
+            notice(&format!(
+                "pause_while of pipeline \"{}\" is true: waiting until it is not",
+                self.pipeline
+            ));
+            self.paused = true;
+        }
+        stand_by(PAUSE);
+    }
+}
