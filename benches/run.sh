@@ -16,8 +16,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=../tests/lab/servers.sh
-. "$here/../tests/lab/servers.sh"
+# shellcheck source=../tests/tools/servers.sh
+. "$here/../tests/tools/servers.sh"
 # shellcheck source=rig.sh
 . "$here/rig.sh"
 

@@ -10,9 +10,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-lab=$here/../../tests/lab
-# shellcheck source=../../tests/lab/servers.sh
-. "$lab/servers.sh"
+tools=$here/../../tests/tools
+# shellcheck source=../../tests/tools/servers.sh
+. "$tools/servers.sh"
 
 airflow=${AIRFLOW:-3}
 requirements=$here/requirements-airflow$airflow.txt
@@ -44,9 +44,9 @@ lab_trap
 trap on_exit EXIT
 
 step "what is needed"
-"$lab/install.sh"
+"$tools/install.sh"
 # shellcheck source=/dev/null
-. "$("$lab/install.sh" --cache)/env.sh"
+. "$("$tools/install.sh" --cache)/env.sh"
 
 step "Airflow $airflow"
 folder=$(lab_folder lrs-air)
@@ -67,7 +67,7 @@ unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS 
 "$venv/bin/airflow" db migrate >"$folder/airflow.log" 2>&1
 
 step "lrs_extract, built and installed for 16"
-"$lab/install-extension.sh" "$PG16_CONFIG" "${PROFILE:-release}"
+"$tools/install-extension.sh" "$PG16_CONFIG" "${PROFILE:-release}"
 
 step "a source (13) and a stage (16)"
 source_dir=$folder/source
@@ -86,7 +86,7 @@ on_stage() { lab_psql "$stage_dir" -d stagedb "$@"; }
 
 lab_psql "$source_dir" -c 'create database srcdb'
 lab_psql "$stage_dir" -c 'create database stagedb'
-PSQL="$(lab_bin "$source_dir")/psql" MONTHS=1 "$lab/sample_source.sh" 20000 \
+PSQL="$(lab_bin "$source_dir")/psql" MONTHS=1 "$tools/sample_source.sh" 20000 \
     -h "$source_dir" -p 5432 -U postgres -d srcdb
 on_source <<SQL
 set password_encryption = 'scram-sha-256';
