@@ -193,7 +193,7 @@ fn a_run_whose_shard_dies_ends_in_words_and_goes_on_when_it_is_back() {
     let Some(sharded) = ShardedLab::new(start_shards, "hash (id)", BY_HASH) else { return };
     let lab = &sharded.lab;
     // Shut from the start, for all but the first batches: workers wait here before they write
-    // anything, so the blow falls on no commit, and neither can be done before it.
+    // anything, so the kill falls on no commit, and neither can be done before it.
     let mut gate = lab.stage();
     gate.batch_execute(
         "create function pipeline.gate() returns trigger language plpgsql as

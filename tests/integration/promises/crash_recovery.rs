@@ -18,8 +18,8 @@ fn lab_to_be_hit() -> Lab {
     lab
 }
 
-fn assert_ends_badly(blow: &str, running: Running) {
-    assert!(running.result().is_err(), "{blow}: the call should end with an error");
+fn assert_ends_badly(what: &str, running: Running) {
+    assert!(running.result().is_err(), "{what}: the call should end with an error");
 }
 
 /// The process id of one of the lab's workers.
@@ -83,7 +83,7 @@ fn assert_the_same_call_finishes(lab: &Lab) {
 }
 
 #[test]
-fn one_blow_after_another_and_then_one_call() {
+fn one_kill_after_another_and_then_one_call() {
     let lab = lab_to_be_hit();
 
     let running = lab.start_and_await_a_batch(&pull());
@@ -122,7 +122,7 @@ fn one_blow_after_another_and_then_one_call() {
     assert_ends_badly("stage restarted", running);
     lab.assert_nothing_left_running();
 
-    assert!(lab.target_rows() < ROWS, "the blows fell during the run");
+    assert!(lab.target_rows() < ROWS, "the kills fell during the run");
     assert_the_same_call_finishes(&lab);
 }
 
