@@ -142,14 +142,14 @@ fn triggers_of_the_target_find_what_the_callers_search_path_holds() {
 fn select_and_delete_on_the_target_are_enough() {
     let lab = Lab::of_pairs(10);
     lab.on_stage(&format!("revoke temporary on database {} from public", lab.db));
-    assert_eq!(dedup(&mut lab.clerk("select, delete")), 10);
+    assert_eq!(dedup(&mut lab.recorder("select, delete")), 10);
 }
 
 #[test]
 fn without_select_or_delete_on_the_target_it_is_refused() {
     for privileges in ["select", "delete", "insert, update"] {
         let lab = Lab::of_pairs(10);
-        let refused = refusal(try_dedup(&mut lab.clerk(privileges)));
+        let refused = refusal(try_dedup(&mut lab.recorder(privileges)));
         assert_eq!(refused.code().code(), "42501", "{privileges}: {}", whole_text(&refused));
         assert!(whole_text(&refused).contains("aidt_raw"), "{}", whole_text(&refused));
         assert_eq!(lab.target_rows(), 20);
@@ -159,7 +159,7 @@ fn without_select_or_delete_on_the_target_it_is_refused() {
 #[test]
 fn rows_that_the_role_may_not_see_are_no_doubles() {
     let lab = Lab::of_pairs(10);
-    let mut session = lab.clerk("select, delete");
+    let mut session = lab.recorder("select, delete");
     lab.on_stage(
         "alter table pipeline.aidt_raw enable row level security;
          create policy second on pipeline.aidt_raw using (flag = '2')",

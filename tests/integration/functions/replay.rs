@@ -243,11 +243,11 @@ fn insert_on_the_target_is_enough_and_needed() {
     let lab = lab_with_a_narrow_column();
     widen(&lab, 60);
     let before = rejects(&lab);
-    let mut session = lab.clerk("select");
+    let mut session = lab.recorder("select");
     let refused = refusal(replay(&mut session));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
     assert!(whole_text(&refused).contains("aidt_raw"), "{}", whole_text(&refused));
-    lab.on_stage(&format!("revoke select on pipeline.aidt_raw from {0}_clerk; grant insert on pipeline.aidt_raw to {0}_clerk", lab.db));
+    lab.on_stage(&format!("revoke select on pipeline.aidt_raw from {0}_recorder; grant insert on pipeline.aidt_raw to {0}_recorder", lab.db));
     assert_eq!(replay(&mut session).expect("a count"), before);
     lab.assert_all_rows();
 }

@@ -78,7 +78,7 @@ fn a_bad_value_of_an_option_is_refused_as_it_is_set() {
 #[test]
 fn password_required_is_for_superusers() {
     let lab = Lab::with(&Rows::of(0));
-    let role = format!("{}_clerk", lab.db);
+    let role = format!("{}_recorder", lab.db);
     lab.on_stage(&format!(
         "create role {role} login password 'x'; grant usage on foreign server lrs_source to {role}"
     ));
