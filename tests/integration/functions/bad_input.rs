@@ -1,6 +1,6 @@
 //! Arguments that make no sense are refused with a class 22 SQLSTATE and a hint.
 
-use crate::fixture::{Lab, Rows, refusal, whole_text};
+use crate::fixture::{Fixture, Rows, refusal, whole_text};
 
 /// Each call is refused as an invalid value, in words that name what is wrong with it.
 fn assert_refused(calls: &[(&str, &str)]) {
@@ -9,16 +9,16 @@ fn assert_refused(calls: &[(&str, &str)]) {
 
 /// The same with the SQLSTATE that it begins with.
 fn assert_refused_as(sqlstate: &str, calls: &[(&str, &str)]) {
-    let lab = Lab::with(&Rows::of(10));
+    let fixture = Fixture::with(&Rows::of(10));
     for (arguments, said) in calls {
         let refused =
-            refusal(lab.stage().query(&format!("select * from lrs_extract.{arguments}"), &[]));
+            refusal(fixture.stage().query(&format!("select * from lrs_extract.{arguments}"), &[]));
         let words = whole_text(&refused);
         assert!(refused.code().code().starts_with(sqlstate), "{arguments}: {words}");
         assert!(refused.hint().is_some(), "{arguments}: a hint in {words}");
         assert!(words.contains(said), "{arguments}: {said:?} in {words}");
     }
-    assert_eq!((lab.target_rows(), lab.committed_batches()), (0, 0));
+    assert_eq!((fixture.target_rows(), fixture.committed_batches()), (0, 0));
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn an_unknown_commit_boundary_is_refused_with_the_words_there_are() {
 
 /// A period that no source could fill is clipped to what it has.
 fn assert_clipped(from: &str, to: &str) {
-    let lab = Lab::with(&Rows::of(300));
+    let fixture = Fixture::with(&Rows::of(300));
     let call = format!("select * from lrs_extract.pull('{from}', '{to}', 50)");
-    lab.stage().query(&call, &[]).expect("clipped");
-    lab.assert_all_rows();
+    fixture.stage().query(&call, &[]).expect("clipped");
+    fixture.assert_all_rows();
 }
 
 #[test]
@@ -97,15 +97,15 @@ fn times_beyond_any_calendar_are_clipped() {
 
 #[test]
 fn an_unknown_word_for_bad_values_is_refused_by_the_pipeline_table() {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     let update = "update lrs_extract.pipeline set on_bad_value = 'shrug'";
-    assert_eq!(refusal(lab.stage().batch_execute(update)).code().code(), "23514");
+    assert_eq!(refusal(fixture.stage().batch_execute(update)).code().code(), "23514");
 }
 
 #[test]
 fn cancelling_a_run_that_never_was_is_refused_in_words() {
-    let lab = Lab::with(&Rows::of(0));
-    let refused = refusal(lab.stage().query("select lrs_extract.cancel(424242)", &[]));
+    let fixture = Fixture::with(&Rows::of(0));
+    let refused = refusal(fixture.stage().query("select lrs_extract.cancel(424242)", &[]));
     assert_eq!(refused.code().code(), "42704", "{}", whole_text(&refused));
     assert!(refused.message().contains("424242"), "{}", whole_text(&refused));
     assert!(refused.hint().is_some(), "{}", whole_text(&refused));

@@ -2,61 +2,61 @@
 
 use postgres::Client;
 
-use crate::fixture::{Calling, DEDUP, Lab, Pull, Rows, dedup, refusal, try_dedup, whole_text};
+use crate::fixture::{Calling, DEDUP, Fixture, Pull, Rows, dedup, refusal, try_dedup, whole_text};
 
 #[test]
 fn a_double_that_is_updated_meanwhile_is_left_to_the_next_call() {
-    let lab = Lab::of_pairs(40);
-    let mut other = lab.stage();
+    let fixture = Fixture::of_pairs(40);
+    let mut other = fixture.stage();
     other
         .batch_execute("begin; update pipeline.aidt_raw set flag = 'U' where flag = '2' and id = md5('row 7')::uuid")
         .expect("an update");
-    let (session, notices) = lab.stage_with_notices();
+    let (session, notices) = fixture.stage_with_notices();
     let running = Calling::by(session, DEDUP);
-    lab.await_a_worker_that_waits_for_a_lock();
+    fixture.await_a_worker_that_waits_for_a_lock();
     other.batch_execute("commit").expect("a commit");
     assert_eq!(running.result().expect("a count"), 39);
     let updated = "select count(*) from pipeline.aidt_raw where flag = 'U'";
-    assert_eq!(lab.stage_value(updated), "1");
+    assert_eq!(fixture.stage_value(updated), "1");
     assert!(notices.all().iter().any(|n| n.contains("1 doubles were left")), "{:?}", notices.all());
-    assert_eq!(dedup(&mut lab.stage()), 1);
-    lab.assert_each_id_once();
+    assert_eq!(dedup(&mut fixture.stage()), 1);
+    fixture.assert_each_id_once();
 }
 
 #[test]
 fn a_double_that_is_given_another_id_meanwhile_stays() {
-    let lab = Lab::of_pairs(40);
-    let mut other = lab.stage();
+    let fixture = Fixture::of_pairs(40);
+    let mut other = fixture.stage();
     other
         .batch_execute("begin; update pipeline.aidt_raw set id = md5('new')::uuid where flag = '2' and id = md5('row 7')::uuid")
         .expect("an update");
-    let running = lab.start_dedup();
-    lab.await_a_worker_that_waits_for_a_lock();
+    let running = fixture.start_dedup();
+    fixture.await_a_worker_that_waits_for_a_lock();
     other.batch_execute("commit").expect("a commit");
     assert_eq!(running.result().expect("a count"), 39);
-    assert_eq!(dedup(&mut lab.stage()), 0);
-    assert_eq!(lab.target_rows(), 41);
+    assert_eq!(dedup(&mut fixture.stage()), 0);
+    assert_eq!(fixture.target_rows(), 41);
 }
 
 #[test]
 fn a_double_whose_kept_row_has_gone_meanwhile_stays() {
-    let lab = Lab::of_pairs(12_000);
+    let fixture = Fixture::of_pairs(12_000);
     // The first step waits for this row; the second comes after what others did until then.
-    let mut other = lab.stage();
+    let mut other = fixture.stage();
     other
         .batch_execute("begin; update pipeline.aidt_raw set flag = 'U' where flag = '2' and id = md5('row 1')::uuid")
         .expect("an update");
-    let running = lab.start_dedup();
-    lab.await_a_worker_that_waits_for_a_lock();
-    lab.on_stage(
+    let running = fixture.start_dedup();
+    fixture.await_a_worker_that_waits_for_a_lock();
+    fixture.on_stage(
         "delete from pipeline.aidt_raw where flag = '1' and \"timestamp\" > '2025-04-01 03:00+00'",
     );
     other.batch_execute("commit").expect("a commit");
     assert_eq!(running.result().expect("a count"), 12_000 - 1 - 1_200);
     let ids = "select count(distinct id) from pipeline.aidt_raw";
-    assert_eq!(lab.stage_value(ids), "12000", "each id is still there");
-    dedup(&mut lab.stage());
-    lab.assert_each_id_once();
+    assert_eq!(fixture.stage_value(ids), "12000", "each id is still there");
+    dedup(&mut fixture.stage());
+    fixture.assert_each_id_once();
 }
 
 /// The worker's own statement with the names of the shipped pipeline and `values` for parameters.
@@ -107,59 +107,62 @@ fn found_doubles(session: &mut Client) -> (String, String) {
 
 #[test]
 fn a_row_that_took_the_place_of_a_double_is_not_the_double() {
-    let lab = Lab::of_pairs(500);
-    let mut session = lab.stage();
+    let fixture = Fixture::of_pairs(500);
+    let mut session = fixture.stage();
     let (places, remove) = found_doubles(&mut session);
-    lab.on_stage("delete from pipeline.aidt_raw where flag = '2'");
-    lab.on_stage("vacuum pipeline.aidt_raw");
-    lab.on_stage(
+    fixture.on_stage("delete from pipeline.aidt_raw where flag = '2'");
+    fixture.on_stage("vacuum pipeline.aidt_raw");
+    fixture.on_stage(
         "insert into pipeline.aidt_raw (id, \"timestamp\", flag)
          select id, \"timestamp\", 'L' from pipeline.aidt_raw where flag = '1' order by \"timestamp\"",
     );
     let taken = format!(
         "select count(*) from pipeline.aidt_raw where ctid = any ({places}) and flag = 'L'"
     );
-    assert_ne!(lab.stage_value(&taken), "0", "the test needs places that were taken");
+    assert_ne!(fixture.stage_value(&taken), "0", "the test needs places that were taken");
     assert_eq!(session.execute(&remove, &[]).expect("a count"), 0);
     assert_eq!(found_and_removed(&mut session), 500);
-    lab.assert_each_id_once();
+    fixture.assert_each_id_once();
 }
 
 #[test]
 fn a_row_that_took_the_place_of_a_kept_one_is_not_the_kept_one() {
-    let lab = Lab::of_pairs(500);
-    let mut session = lab.stage();
+    let fixture = Fixture::of_pairs(500);
+    let mut session = fixture.stage();
     let (_, remove) = found_doubles(&mut session);
-    lab.on_stage("delete from pipeline.aidt_raw where flag = '1'");
-    lab.on_stage("vacuum pipeline.aidt_raw");
-    lab.on_stage(
+    fixture.on_stage("delete from pipeline.aidt_raw where flag = '1'");
+    fixture.on_stage("vacuum pipeline.aidt_raw");
+    fixture.on_stage(
         "insert into pipeline.aidt_raw (id, \"timestamp\", flag)
          select md5('late ' || id)::uuid, \"timestamp\", 'L' from pipeline.aidt_raw order by \"timestamp\"",
     );
     assert_eq!(session.execute(&remove, &[]).expect("a count"), 0);
-    assert_eq!(lab.stage_value("select count(*) from pipeline.aidt_raw where flag = '2'"), "500");
+    assert_eq!(
+        fixture.stage_value("select count(*) from pipeline.aidt_raw where flag = '2'"),
+        "500"
+    );
 }
 
 #[test]
 fn places_in_a_table_that_was_written_anew_are_not_the_places_that_were_found() {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     // One load: pairs, then rows that came once; all have one xmin.
-    lab.on_stage(
+    fixture.on_stage(
         "insert into pipeline.aidt_raw (id, \"timestamp\", flag)
          select md5('row ' || n)::uuid, '2025-04-01 00:00+00'::timestamptz + n * interval '1 second', copy
          from unnest(array['1', '2']) copy, generate_series(1, 1000) n
          where copy = '1' and n <= 500 or copy = '2' order by copy, n",
     );
-    let mut session = lab.stage();
+    let mut session = fixture.stage();
     let (_, remove) = found_doubles(&mut session);
-    lab.on_stage(
+    fixture.on_stage(
         "delete from pipeline.aidt_raw where flag = '2' and \"timestamp\" <= '2025-04-01 00:01:40+00'",
     );
     // The single rows move up to where doubles were.
-    lab.on_stage("vacuum full pipeline.aidt_raw");
+    fixture.on_stage("vacuum full pipeline.aidt_raw");
     assert_eq!(session.execute(&remove, &[]).expect("a count"), 0);
     assert_eq!(found_and_removed(&mut session), 400);
-    lab.assert_ids(1_000);
+    fixture.assert_ids(1_000);
 }
 
 fn found_and_removed(session: &mut Client) -> u64 {
@@ -169,8 +172,8 @@ fn found_and_removed(session: &mut Client) -> u64 {
 
 #[test]
 fn a_step_reads_the_places_that_it_names_and_no_others() {
-    let lab = Lab::of_pairs(8_000);
-    let mut session = lab.stage();
+    let fixture = Fixture::of_pairs(8_000);
+    let mut session = fixture.stage();
     let (_, remove) = found_doubles(&mut session);
     let plan = session.query(&format!("explain {remove}"), &[]).expect("a plan");
     let plan: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
@@ -180,34 +183,34 @@ fn a_step_reads_the_places_that_it_names_and_no_others() {
 
 #[test]
 fn a_pull_beside_it_is_refused() {
-    let lab = Lab::of_pairs(25_000);
-    lab.slow_steps(1_500);
-    let dedup = lab.stepwise_dedup();
-    let (lab, running) = (&dedup.lab, dedup.start_and_await_a_step());
+    let fixture = Fixture::of_pairs(25_000);
+    fixture.slow_steps(1_500);
+    let dedup = fixture.stepwise_dedup();
+    let (fixture, running) = (&dedup.fixture, dedup.start_and_await_a_step());
     for call in [Pull::everything().call(), DEDUP.to_owned()] {
-        lab.assert_refused_beside(&call, running.leader, "dedup of pipeline aidt: step");
+        fixture.assert_refused_beside(&call, running.leader, "dedup of pipeline aidt: step");
     }
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     assert!(running.result().is_err());
 }
 
 #[test]
 fn beside_a_pull_it_is_refused() {
-    let lab = Lab::with(&Rows::of(5_000));
-    lab.slow_target(100);
-    let first = lab.start_and_await_a_batch(&Pull::everything().batch(100));
-    let run = lab.stage_value("select max(run_id) from lrs_extract.run");
-    let refused = refusal(try_dedup(&mut lab.stage()));
+    let fixture = Fixture::with(&Rows::of(5_000));
+    fixture.slow_target(100);
+    let first = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    let run = fixture.stage_value("select max(run_id) from lrs_extract.run");
+    let refused = refusal(try_dedup(&mut fixture.stage()));
     assert_eq!(refused.code().code(), "55006", "{}", whole_text(&refused));
     assert!(refused.message().contains(&run), "run {run} in {}", whole_text(&refused));
-    lab.on_stage(&format!("select pg_cancel_backend({})", first.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", first.leader));
     assert!(first.result().is_err());
 }
 
 #[test]
 fn beside_an_open_cursor_of_a_pull_in_the_same_session_it_is_refused() {
-    let lab = Lab::with(&Rows::of(500));
-    let mut stage = lab.stage();
+    let fixture = Fixture::with(&Rows::of(500));
+    let mut stage = fixture.stage();
     let call = Pull::everything().batch(10).commit("caller").call();
     stage
         .batch_execute(&format!("begin; declare c cursor for select {call}; fetch 1 from c"))

@@ -5,24 +5,26 @@ use std::time::Duration;
 
 use roxmltree::{Document, Node};
 
-use crate::fixture::{Lab, Pair, Pull, Rows, ServerPlan, Version, await_that, refusal, whole_text};
+use crate::fixture::{
+    Fixture, Pair, Pull, Rows, ServerPlan, Version, await_that, refusal, whole_text,
+};
 
 /// The report of the last run.
-fn report(lab: &Lab, format: &str) -> String {
-    lab.stage_value(&format!(
+fn report(fixture: &Fixture, format: &str) -> String {
+    fixture.stage_value(&format!(
         "select lrs_extract.report(max(run_id), '{format}') from lrs_extract.run"
     ))
 }
 
 /// A value of the last run, as one of the views has it; counts as the report writes them.
-fn told(lab: &Lab, view: &str, expression: &str) -> String {
-    lab.stage_value(&format!(
+fn told(fixture: &Fixture, view: &str, expression: &str) -> String {
+    fixture.stage_value(&format!(
         "select {expression} from lrs_extract.{view} order by run_id desc limit 1"
     ))
 }
 
-fn told_count(lab: &Lab, view: &str, column: &str) -> String {
-    told(lab, view, &format!("trim(to_char({column}, '999,999,999,990'))"))
+fn told_count(fixture: &Fixture, view: &str, column: &str) -> String {
+    told(fixture, view, &format!("trim(to_char({column}, '999,999,999,990'))"))
 }
 
 /// The page's body, which must be well-formed XML; the page as a whole must need nothing else.
@@ -55,28 +57,28 @@ fn shown(document: &Document<'_>, name: &str) -> String {
 
 #[test]
 fn text_and_page_say_what_the_ledger_has() {
-    let lab = Lab::with(&Rows::of(6_000).odd_ids_every(500));
-    Pull::everything().batch(250).run(&mut lab.stage());
-    let (text, page) = (report(&lab, "text"), report(&lab, "html"));
+    let fixture = Fixture::with(&Rows::of(6_000).odd_ids_every(500));
+    Pull::everything().batch(250).run(&mut fixture.stage());
+    let (text, page) = (report(&fixture, "text"), report(&fixture, "html"));
     let document = read_page(&page);
     let said = words(&document);
 
-    assert_eq!(told_count(&lab, "runs", "rows"), "5,988");
-    let slices = told_count(&lab, "runs", "slices");
-    let batches = told_count(&lab, "batch", "count(*) over ()");
+    assert_eq!(told_count(&fixture, "runs", "rows"), "5,988");
+    let slices = told_count(&fixture, "runs", "slices");
+    let batches = told_count(&fixture, "batch", "count(*) over ()");
     let done = format!("{slices} of {slices} slices, in {batches} batches");
-    let rate = told_count(&lab, "progress", "round(rows_per_second)");
-    let verdict = format!("Verdict: {}. ", told(&lab, "bottleneck", "verdict"));
+    let rate = told_count(&fixture, "progress", "round(rows_per_second)");
+    let verdict = format!("Verdict: {}. ", told(&fixture, "bottleneck", "verdict"));
     for wanted in ["5,988 rows", "12 rejected", &format!("{rate} rows/s"), &done, &verdict, "22P02"]
     {
         assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         assert!(said.contains(wanted), "{wanted} is not in\n{said}");
     }
-    let advice = told(&lab, "bottleneck", "advice");
+    let advice = told(&fixture, "bottleneck", "advice");
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(one_line.contains(&advice), "{advice} is not in\n{text}");
     assert!(said.contains(&advice), "{advice} is not in\n{said}");
-    let wal = told(&lab, "runs", "round(wal_bytes / 1048576.0, 1)::text || ' MB'");
+    let wal = told(&fixture, "runs", "round(wal_bytes / 1048576.0, 1)::text || ' MB'");
     assert!(text.contains(&wal), "{wal} is not in\n{text}");
 
     assert_eq!(shown(&document, "rows a second"), rate);
@@ -89,16 +91,16 @@ fn text_and_page_say_what_the_ledger_has() {
 #[test]
 fn hostile_text_stays_text() {
     let bite = r#"</td><script>alert("x")</script>"#;
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(&format!(
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
         "insert into acid.lrs_statement_new
          values ('2025-04-01', jsonb_build_object('id', $bite${bite}$bite$), 1)"
     ));
-    lab.on_stage(&format!("update lrs_extract.pipeline set name = $bite${bite}$bite$"));
-    lab.on_stage(&format!(
+    fixture.on_stage(&format!("update lrs_extract.pipeline set name = $bite${bite}$bite$"));
+    fixture.on_stage(&format!(
         "select lrs_extract.pull('2025-03-01', '2025-08-01', 50, $bite${bite}$bite$)"
     ));
-    let page = report(&lab, "html");
+    let page = report(&fixture, "html");
     let document = read_page(&page);
     let heading = document.descendants().find(|n| n.has_tag_name("h1")).unwrap();
     assert!(heading.text().unwrap().contains(bite), "{heading:?}");
@@ -108,10 +110,10 @@ fn hostile_text_stays_text() {
 
 #[test]
 fn a_run_is_reported_while_it_goes_on_and_after_it_was_stopped() {
-    let lab = Lab::with(&Rows::of(20_000));
-    lab.slow_target(100);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
-    let (text, page) = (report(&lab, "text"), report(&lab, "html"));
+    let fixture = Fixture::with(&Rows::of(20_000));
+    fixture.slow_target(100);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
+    let (text, page) = (report(&fixture, "text"), report(&fixture, "html"));
     assert!(text.lines().next().unwrap().ends_with("RUNNING"), "{text}");
     let document = read_page(&page);
     assert!(slice_bars(&document) >= 1);
@@ -119,21 +121,21 @@ fn a_run_is_reported_while_it_goes_on_and_after_it_was_stopped() {
     assert!(shown(&document, "checkpoints").contains("requested"), "{}", words(&document));
     assert!(shown(&document, "left, about").contains(' '));
 
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     let _ = refusal(running.result());
-    let (text, page) = (report(&lab, "text"), report(&lab, "html"));
+    let (text, page) = (report(&fixture, "text"), report(&fixture, "html"));
     assert!(text.lines().next().unwrap().ends_with("CANCELLED"), "{text}");
     assert!(words(&read_page(&page)).contains("unfinished"));
 }
 
 #[test]
 fn a_failed_run_is_reported_with_its_error() {
-    let lab = Lab::with(&Rows::of(2_000).odd_ids_every(1_999));
-    lab.on_stage("update lrs_extract.pipeline set on_bad_value = 'abort'");
-    let _ = refusal(Pull::everything().batch(100).try_run(&mut lab.stage()));
-    let (text, page) = (report(&lab, "text"), report(&lab, "html"));
+    let fixture = Fixture::with(&Rows::of(2_000).odd_ids_every(1_999));
+    fixture.on_stage("update lrs_extract.pipeline set on_bad_value = 'abort'");
+    let _ = refusal(Pull::everything().batch(100).try_run(&mut fixture.stage()));
+    let (text, page) = (report(&fixture, "text"), report(&fixture, "html"));
     let said = words(&read_page(&page));
-    let (sqlstate, error) = (told(&lab, "runs", "sqlstate"), told(&lab, "runs", "error"));
+    let (sqlstate, error) = (told(&fixture, "runs", "sqlstate"), told(&fixture, "runs", "error"));
     assert!(text.lines().next().unwrap().ends_with("FAILED"), "{text}");
     assert!(text.contains(&format!("ERROR   {sqlstate}: ")), "{text}");
     assert!(said.contains(&error), "{error} is not in\n{said}");
@@ -141,9 +143,9 @@ fn a_failed_run_is_reported_with_its_error() {
 
 #[test]
 fn a_run_that_found_nothing_is_reported() {
-    let lab = Lab::with(&Rows::of(0));
-    Pull::everything().run(&mut lab.stage());
-    let (text, page) = (report(&lab, "text"), report(&lab, "html"));
+    let fixture = Fixture::with(&Rows::of(0));
+    Pull::everything().run(&mut fixture.stage());
+    let (text, page) = (report(&fixture, "text"), report(&fixture, "html"));
     for said in [text, words(&read_page(&page))] {
         assert!(said.contains("the source had no rows in this period"), "{said}");
         assert!(said.contains("No batch was committed"), "{said}");
@@ -152,16 +154,16 @@ fn a_run_that_found_nothing_is_reported() {
 
 #[test]
 fn a_run_whose_stage_was_killed_is_reported_with_a_rate_of_its_own_time() {
-    let lab = Lab::on(Pair::own(), &Rows::of(5_000));
-    lab.slow_target(50);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
-    lab.pair.stage.kill();
+    let fixture = Fixture::on(Pair::own(), &Rows::of(5_000));
+    fixture.slow_target(50);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
+    fixture.pair.stage.kill();
     let _ = running.result();
-    lab.pair.stage.start_again();
-    let text = report(&lab, "text");
+    fixture.pair.stage.start_again();
+    let text = report(&fixture, "text");
     assert!(text.lines().next().unwrap().ends_with("INTERRUPTED"), "{text}");
     let sane = "select (rows_per_second between 1 and 100000)::text from lrs_extract.progress";
-    assert_eq!(lab.stage_value(sane), "true", "{text}");
+    assert_eq!(fixture.stage_value(sane), "true", "{text}");
     // Nobody was there to look.
     let checkpoints = text.lines().find(|line| line.contains("checkpoints  ")).unwrap();
     assert!(checkpoints.ends_with("not known"), "{text}");
@@ -172,71 +174,71 @@ fn what_the_stage_did_meanwhile_is_counted() {
     let plan = ServerPlan::of(Version::stage())
         .setting("autovacuum = on")
         .setting("autovacuum_naptime = '1 s'");
-    let lab = Lab::on(Pair::of(ServerPlan::of(Version::source()), plan), &Rows::of(20_000));
-    lab.on_stage(
+    let fixture = Fixture::on(Pair::of(ServerPlan::of(Version::source()), plan), &Rows::of(20_000));
+    fixture.on_stage(
         "alter table pipeline.aidt_raw set (
              autovacuum_analyze_threshold = 50, autovacuum_analyze_scale_factor = 0,
              autovacuum_vacuum_insert_threshold = 50, autovacuum_vacuum_insert_scale_factor = 0)",
     );
-    let before = lab.stage_value("select pg_current_wal_insert_lsn()");
-    lab.slow_target(50);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
-    lab.on_stage("checkpoint");
+    let before = fixture.stage_value("select pg_current_wal_insert_lsn()");
+    fixture.slow_target(50);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
+    fixture.on_stage("checkpoint");
     await_that("the target is vacuumed and analyzed", Duration::from_secs(40), || {
         assert!(!running.has_ended(), "the run ended too soon");
-        lab.stage_value(
+        fixture.stage_value(
             "select (autovacuum_count > 0 and autoanalyze_count > 0)::text
                from pg_stat_all_tables where relid = 'pipeline.aidt_raw'::regclass",
         ) == "true"
     });
-    lab.quick_target();
+    fixture.quick_target();
     running.pulled();
     let counted = told(
-        &lab,
+        &fixture,
         "runs",
         "concat_ws(' ', checkpoints_timed, checkpoints_requested >= 1, autovacuums >= 1, autoanalyzes >= 1)",
     );
     assert_eq!(counted, "0 t t t");
     // All that the rows take is in the WAL, and the run wrote no more than there is.
-    let wal = lab.stage_value(&format!(
+    let wal = fixture.stage_value(&format!(
         "select concat_ws(' ', r.wal_bytes > pg_relation_size('pipeline.aidt_raw') * 0.8,
                           r.wal_bytes <= pg_current_wal_insert_lsn() - '{before}'::pg_lsn,
                           b.least > 0)
            from lrs_extract.runs r
           cross join (select min(wal_bytes) as least from lrs_extract.batch) b"
     ));
-    assert_eq!(wal, "t t t", "{}", told(&lab, "runs", "runs::text"));
-    let text = report(&lab, "text");
+    assert_eq!(wal, "t t t", "{}", told(&fixture, "runs", "runs::text"));
+    let text = report(&fixture, "text");
     assert!(!text.contains("not known"), "{text}");
 
     // A run in the caller's own transaction counts its own WAL only, and sees what comes later.
-    let mut session = lab.stage();
+    let mut session = fixture.stage();
     session.batch_execute("create table t as select generate_series(1, 200000)").expect("WAL");
     Pull::everything().again().commit("caller").run(&mut session);
-    let wal = told(&lab, "runs", "wal_bytes between 1000000 and 60000000");
-    assert_eq!(wal, "true", "{}", told(&lab, "runs", "runs::text"));
+    let wal = told(&fixture, "runs", "wal_bytes between 1000000 and 60000000");
+    assert_eq!(wal, "true", "{}", told(&fixture, "runs", "runs::text"));
 }
 
 #[test]
 fn who_may_call_it_needs_no_other_grant() {
-    let lab = Lab::with(&Rows::of(100));
-    lab.pull_all();
-    let role = format!("{}_reader", lab.db);
-    lab.on_stage(&format!(
+    let fixture = Fixture::with(&Rows::of(100));
+    fixture.pull_all();
+    let role = format!("{}_reader", fixture.db);
+    fixture.on_stage(&format!(
         "create role {role} login password 'x'; grant usage on schema lrs_extract to {role}"
     ));
     let report = "select lrs_extract.report(max(n)) from generate_series(1, 1) n";
-    let refused = refusal(lab.stage_as(&role, "x").query(report, &[]));
+    let refused = refusal(fixture.stage_as(&role, "x").query(report, &[]));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
-    lab.on_stage(&format!("grant execute on function lrs_extract.report to {role}"));
-    let rows = lab.stage_as(&role, "x").query(report, &[]).expect("the report");
+    fixture.on_stage(&format!("grant execute on function lrs_extract.report to {role}"));
+    let rows = fixture.stage_as(&role, "x").query(report, &[]).expect("the report");
     assert!(rows[0].get::<_, String>(0).contains("100 rows"));
 }
 
 #[test]
 fn what_cannot_be_reported_is_refused_with_a_hint() {
-    let lab = Lab::with(&Rows::of(10));
-    lab.pull_all();
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.pull_all();
     for (arguments, sqlstate, said) in [
         ("4711", "42704", "4711"),
         ("1, 'pdf'", "22023", "pdf"),
@@ -244,7 +246,7 @@ fn what_cannot_be_reported_is_refused_with_a_hint() {
         ("null", "22004", "run_id"),
     ] {
         let sql = format!("select lrs_extract.report({arguments})");
-        let refused = refusal(lab.stage().query(&sql, &[]));
+        let refused = refusal(fixture.stage().query(&sql, &[]));
         let words = whole_text(&refused);
         assert_eq!(refused.code().code(), sqlstate, "{arguments}: {words}");
         assert!(refused.hint().is_some() && words.contains(said), "{arguments}: {words}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use postgres::Client;
 use postgres::error::DbError;
 
-use crate::fixture::{Lab, Pull, Rows, await_that, refusal, whole_text};
+use crate::fixture::{Fixture, Pull, Rows, await_that, refusal, whole_text};
 
 /// What the slices of a verification come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,24 +35,24 @@ fn verify(stage: &mut Client, arguments: &str) -> Found {
 const EVERYTHING: &str = "'2025-03-01', '2025-08-01'";
 const HASHED: &str = "'2025-03-01', '2025-08-01', level => 'hash'";
 
-fn counted(lab: &Lab) -> Found {
-    verify(&mut lab.stage(), EVERYTHING)
+fn counted(fixture: &Fixture) -> Found {
+    verify(&mut fixture.stage(), EVERYTHING)
 }
 
-fn hashed(lab: &Lab) -> Found {
-    verify(&mut lab.stage(), HASHED)
+fn hashed(fixture: &Fixture) -> Found {
+    verify(&mut fixture.stage(), HASHED)
 }
 
 fn all_ok(source: i64, target: i64, rejected: i64) -> Found {
     Found { source, target, rejected, not_ok: Vec::new() }
 }
 
-/// A lab of ties, null actors and bad ids, pulled.
-fn pulled_lab() -> Lab {
-    let lab =
-        Lab::with(&Rows::of(3_000).ties(7).actors_per_tie(3).nulls_every(4).odd_ids_every(10));
-    lab.pull_all();
-    lab
+/// A fixture of ties, null actors and bad ids, pulled.
+fn pulled_fixture() -> Fixture {
+    let fixture =
+        Fixture::with(&Rows::of(3_000).ties(7).actors_per_tie(3).nulls_every(4).odd_ids_every(10));
+    fixture.pull_all();
+    fixture
 }
 
 /// The `ctid` of one row of the target, in the slice that begins on the 11th of April.
@@ -61,24 +61,24 @@ const ONE_ROW: &str = "(select min(ctid) from pipeline.aidt_raw
 
 #[test]
 fn after_a_pull_every_slice_is_ok() {
-    let lab = pulled_lab();
-    assert_eq!(counted(&lab), all_ok(3_000, 2_700, 300));
-    assert_eq!(hashed(&lab), all_ok(3_000, 2_700, 300));
+    let fixture = pulled_fixture();
+    assert_eq!(counted(&fixture), all_ok(3_000, 2_700, 300));
+    assert_eq!(hashed(&fixture), all_ok(3_000, 2_700, 300));
 }
 
 #[test]
 fn before_a_pull_no_slice_is_ok() {
-    let lab = Lab::with(&Rows::of(100).between("2025-04-11", "2025-04-20"));
-    let found = counted(&lab);
+    let fixture = Fixture::with(&Rows::of(100).between("2025-04-11", "2025-04-20"));
+    let found = counted(&fixture);
     assert_eq!((found.source, found.target), (100, 0));
     assert_eq!(found.not_ok, ["04-11"], "slices without rows are the same on both sides");
 }
 
 #[test]
 fn the_slices_are_those_of_the_plan() {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     let slices = |function: &str| {
-        lab.stage_value(&format!(
+        fixture.stage_value(&format!(
             "select string_agg(format('%s %s %s', partition, \"from\", \"to\"), ', ' order by \"from\")
              from lrs_extract.{function}('2025-03-04 05:06+00', '2025-06-17 18:19+00')"
         ))
@@ -89,89 +89,89 @@ fn the_slices_are_those_of_the_plan() {
 
 #[test]
 fn a_row_that_the_target_lost_is_found() {
-    let lab = pulled_lab();
-    lab.on_stage(&format!("delete from pipeline.aidt_raw where ctid = {ONE_ROW}"));
+    let fixture = pulled_fixture();
+    fixture.on_stage(&format!("delete from pipeline.aidt_raw where ctid = {ONE_ROW}"));
     let expected = Found { not_ok: vec!["04-11".to_owned()], ..all_ok(3_000, 2_699, 300) };
-    assert_eq!(counted(&lab), expected);
-    assert_eq!(hashed(&lab), expected);
+    assert_eq!(counted(&fixture), expected);
+    assert_eq!(hashed(&fixture), expected);
 }
 
 #[test]
 fn a_row_that_the_target_has_twice_is_found() {
-    let lab = pulled_lab();
-    lab.on_stage(&format!(
+    let fixture = pulled_fixture();
+    fixture.on_stage(&format!(
         "insert into pipeline.aidt_raw select * from pipeline.aidt_raw where ctid = {ONE_ROW}"
     ));
     let expected = Found { not_ok: vec!["04-11".to_owned()], ..all_ok(3_000, 2_701, 300) };
-    assert_eq!(counted(&lab), expected);
-    assert_eq!(hashed(&lab), expected);
+    assert_eq!(counted(&fixture), expected);
+    assert_eq!(hashed(&fixture), expected);
 }
 
 #[test]
 fn a_changed_statement_is_found_by_its_hash_alone() {
-    let lab = pulled_lab();
-    lab.on_stage(&format!(
+    let fixture = pulled_fixture();
+    fixture.on_stage(&format!(
         "update pipeline.aidt_raw set \"statement\" = \"statement\" || '{{\"serial\": -1}}'
          where ctid = {ONE_ROW}"
     ));
-    assert_eq!(counted(&lab), all_ok(3_000, 2_700, 300));
-    assert_eq!(hashed(&lab).not_ok, ["04-11"]);
+    assert_eq!(counted(&fixture), all_ok(3_000, 2_700, 300));
+    assert_eq!(hashed(&fixture).not_ok, ["04-11"]);
 }
 
 #[test]
 fn a_lost_row_beside_a_doubled_one_is_found_by_the_hash_alone() {
-    let lab = pulled_lab();
-    lab.on_stage(&format!(
+    let fixture = pulled_fixture();
+    fixture.on_stage(&format!(
         "insert into pipeline.aidt_raw select * from pipeline.aidt_raw where ctid = {ONE_ROW};
          delete from pipeline.aidt_raw where ctid =
              (select max(ctid) from pipeline.aidt_raw where ctid <> {ONE_ROW}
               and \"timestamp\" >= '2025-04-12 00:00+00' and \"timestamp\" < '2025-04-20 00:00+00'
               and \"statement\" <> (select \"statement\" from pipeline.aidt_raw where ctid = {ONE_ROW}))"
     ));
-    assert_eq!(counted(&lab), all_ok(3_000, 2_700, 300));
-    assert_eq!(hashed(&lab).not_ok, ["04-11"]);
+    assert_eq!(counted(&fixture), all_ok(3_000, 2_700, 300));
+    assert_eq!(hashed(&fixture).not_ok, ["04-11"]);
 }
 
 #[test]
 fn a_row_lost_from_a_heavy_tie_at_the_edge_of_a_slice_is_found_there() {
     // At three moments: the 1st of March, the 21st of April, the 11th of June.
-    let lab = Lab::with(&Rows::of(6_000).ties(2_000).actors_per_tie(50).nulls_every(3));
-    Pull::everything().batch(500).run(&mut lab.stage());
-    assert_eq!(hashed(&lab), all_ok(6_000, 6_000, 0));
-    lab.on_stage(
+    let fixture = Fixture::with(&Rows::of(6_000).ties(2_000).actors_per_tie(50).nulls_every(3));
+    Pull::everything().batch(500).run(&mut fixture.stage());
+    assert_eq!(hashed(&fixture), all_ok(6_000, 6_000, 0));
+    fixture.on_stage(
         "delete from pipeline.aidt_raw where ctid = (select min(ctid) from pipeline.aidt_raw
              where \"timestamp\" = '2025-04-21 00:00+00')",
     );
     let expected = Found { not_ok: vec!["04-21".to_owned()], ..all_ok(6_000, 5_999, 0) };
-    assert_eq!(counted(&lab), expected);
-    assert_eq!(hashed(&lab), expected);
+    assert_eq!(counted(&fixture), expected);
+    assert_eq!(hashed(&fixture), expected);
 }
 
 #[test]
 fn a_lost_reject_is_found() {
-    let lab = pulled_lab();
-    lab.on_stage(
+    let fixture = pulled_fixture();
+    fixture.on_stage(
         "delete from lrs_extract.reject where reject_id =
              (select min(reject_id) from lrs_extract.reject where \"timestamp\" >= '2025-07-31 00:00+00')",
     );
-    let found = counted(&lab);
+    let found = counted(&fixture);
     assert_eq!((found.rejected, found.not_ok), (299, vec!["07-31".to_owned()]));
 }
 
 #[test]
 fn rejects_of_another_pipeline_count_for_nothing() {
-    let lab = pulled_lab();
-    lab.on_stage("update lrs_extract.reject set pipeline = 'other' where reject_id % 2 = 0");
-    assert_eq!(counted(&lab).rejected, 150);
+    let fixture = pulled_fixture();
+    fixture.on_stage("update lrs_extract.reject set pipeline = 'other' where reject_id % 2 = 0");
+    assert_eq!(counted(&fixture).rejected, 150);
 }
 
 #[test]
 fn a_partly_pulled_period_is_ok_where_it_was_pulled() {
-    let lab = Lab::with(&Rows::of(3_000).nulls_every(3));
-    Pull::period("2025-04-01", "2025-06-01").run(&mut lab.stage());
-    let inside = verify(&mut lab.stage(), "'2025-04-01', '2025-06-01', level => 'hash'");
+    let fixture = Fixture::with(&Rows::of(3_000).nulls_every(3));
+    Pull::period("2025-04-01", "2025-06-01").run(&mut fixture.stage());
+    let inside = verify(&mut fixture.stage(), "'2025-04-01', '2025-06-01', level => 'hash'");
     assert_eq!((inside.source, inside.not_ok.len()), (inside.target, 0));
-    let not_ok = counted(&lab).not_ok;
+    let not_ok = counted(&fixture).not_ok;
     assert_eq!(not_ok.first().map(String::as_str), Some("03-01"));
     assert!(
         not_ok.iter().all(|day| !day.starts_with("04-") && !day.starts_with("05-")),
@@ -182,20 +182,20 @@ fn a_partly_pulled_period_is_ok_where_it_was_pulled() {
 
 #[test]
 fn a_pull_under_way_is_not_waited_for_and_shows_as_not_ok() {
-    let lab = Lab::with(&Rows::of(4_000));
-    lab.slow_target(100);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(100));
-    let found = counted(&lab);
+    let fixture = Fixture::with(&Rows::of(4_000));
+    fixture.slow_target(100);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    let found = counted(&fixture);
     assert!(!running.has_ended(), "verified beside the pull");
     assert!(!found.not_ok.is_empty() && found.target > 0, "{found:?}");
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     assert!(running.result().is_err());
 }
 
 #[test]
 fn what_workers_committed_is_seen_in_the_transaction_that_called_them() {
-    let lab = Lab::with(&Rows::of(500));
-    let mut stage = lab.stage();
+    let fixture = Fixture::with(&Rows::of(500));
+    let mut stage = fixture.stage();
     stage.batch_execute("begin isolation level repeatable read; select 1").expect("begin");
     Pull::everything().run(&mut stage);
     assert_eq!(verify(&mut stage, EVERYTHING), all_ok(500, 500, 0));
@@ -210,8 +210,8 @@ fn what_workers_committed_is_seen_in_the_transaction_that_called_them() {
 
 #[test]
 fn a_read_only_transaction_will_do() {
-    let lab = pulled_lab();
-    let mut stage = lab.stage();
+    let fixture = pulled_fixture();
+    let mut stage = fixture.stage();
     stage.batch_execute("begin read only").expect("begin");
     assert_eq!(verify(&mut stage, HASHED), all_ok(3_000, 2_700, 300));
     let written = "select coalesce(pg_current_xact_id_if_assigned()::text, 'nothing')";
@@ -220,8 +220,8 @@ fn a_read_only_transaction_will_do() {
 
 #[test]
 fn nothing_can_be_written_on_the_source() {
-    let lab = Lab::with(&Rows::of(10));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.on_source(
         "create table acid.trace (); grant insert on acid.trace to reader;
          create function acid.scribble() returns boolean language plpgsql volatile as
              $$ begin insert into acid.trace default values; return true; end $$;
@@ -229,14 +229,14 @@ fn nothing_can_be_written_on_the_source() {
          create policy scribble on acid.lrs_statement_new using (acid.scribble())",
     );
     let call = format!("select * from lrs_extract.verify({EVERYTHING})");
-    let refused = refusal(lab.stage().query(&call, &[]));
+    let refused = refusal(fixture.stage().query(&call, &[]));
     assert_eq!(refused.code().code(), "25006", "{}", whole_text(&refused));
 }
 
 #[test]
 fn an_endless_period_takes_all_that_has_settled() {
-    let lab = pulled_lab();
-    let (mut stage, notices) = lab.stage_with_notices();
+    let fixture = pulled_fixture();
+    let (mut stage, notices) = fixture.stage_with_notices();
     assert_eq!(verify(&mut stage, "'-infinity', 'infinity'"), all_ok(3_000, 2_700, 300));
     let said = notices.all();
     assert!(said.iter().any(|notice| notice.contains("settle")), "{said:#?}");
@@ -244,8 +244,8 @@ fn an_endless_period_takes_all_that_has_settled() {
 
 #[test]
 fn rows_that_have_not_settled_are_not_compared() {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(
         "create table acid.lrs_statement_later partition of acid.lrs_statement_new
              for values from ('2026-01-01') to ('2100-01-01');
          insert into acid.lrs_statement_new
@@ -253,8 +253,11 @@ fn rows_that_have_not_settled_are_not_compared() {
          from unnest('{10 minutes, 1 minute}'::interval[]) age",
     );
     let hour = "now() - interval '1 hour', now() + interval '1 hour'";
-    assert_eq!(verify(&mut lab.stage(), hour).source, 1);
-    assert_eq!(verify(&mut lab.stage(), "now() + interval '1 hour', 'infinity'"), all_ok(0, 0, 0));
+    assert_eq!(verify(&mut fixture.stage(), hour).source, 1);
+    assert_eq!(
+        verify(&mut fixture.stage(), "now() + interval '1 hour', 'infinity'"),
+        all_ok(0, 0, 0)
+    );
 }
 
 #[test]
@@ -265,40 +268,40 @@ fn a_slice_in_the_default_partition_and_a_table_without_partitions() {
          create table acid.rest partition of acid.t default",
         "",
     ] {
-        let lab = Lab::with(&Rows::of(1_000).ties(3));
-        lab.on_source(&format!(
+        let fixture = Fixture::with(&Rows::of(1_000).ties(3));
+        fixture.on_source(&format!(
             "create table acid.t (\"timestamp\" timestamptz not null, full_statement jsonb, actor_id int)
              {shape};
              insert into acid.t select * from acid.lrs_statement_new;
              grant select on acid.t to reader"
         ));
-        lab.on_stage("update lrs_extract.pipeline set source_table = 'acid.t'");
-        lab.pull_all();
-        assert_eq!(hashed(&lab), all_ok(1_000, 1_000, 0));
+        fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.t'");
+        fixture.pull_all();
+        assert_eq!(hashed(&fixture), all_ok(1_000, 1_000, 0));
     }
 }
 
 #[test]
 fn a_count_on_the_source_is_an_index_only_scan() {
-    let lab = Lab::with(&Rows::of(20_000).nulls_every(5));
-    lab.on_source("vacuum analyze acid.lrs_statement_new");
-    lab.on_source("select pg_stat_reset()");
+    let fixture = Fixture::with(&Rows::of(20_000).nulls_every(5));
+    fixture.on_source("vacuum analyze acid.lrs_statement_new");
+    fixture.on_source("select pg_stat_reset()");
     let of_indexes = |what: &str| {
-        lab.source_value(&format!(
+        fixture.source_value(&format!(
             "select coalesce(sum({what}), 0) from pg_stat_user_indexes where schemaname = 'acid'"
         ))
     };
     await_that("the statistics are anew", Duration::from_secs(10), || {
         of_indexes("idx_scan") == "0"
     });
-    assert_eq!(counted(&lab).source, 20_000);
+    assert_eq!(counted(&fixture).source, 20_000);
     await_that("the scans are told", Duration::from_secs(10), || {
         // The planner looks up the ends of an index besides.
         (20_000..20_100).contains(&of_indexes("idx_tup_read").parse().unwrap_or(0))
     });
     assert_eq!(of_indexes("idx_tup_fetch"), "0", "rows fetched from the heap");
     let scans = "select sum(seq_scan) from pg_stat_user_tables where schemaname = 'acid'";
-    assert_eq!(lab.source_value(scans), "0");
+    assert_eq!(fixture.source_value(scans), "0");
 }
 
 /// A refusal says why, and what to do.
@@ -308,16 +311,16 @@ fn assert_explained(refused: &DbError) {
 
 #[test]
 fn without_a_timestamp_in_the_target_it_is_refused() {
-    let lab = Lab::with(&Rows::of(10));
+    let fixture = Fixture::with(&Rows::of(10));
     for change in [
         "update lrs_extract.pipeline set mapping = mapping - 'timestamp'",
         "update lrs_extract.pipeline set mapping = mapping || '{\"timestamp\": {\"path\": [\"timestamp\"]}}'",
         "update lrs_extract.pipeline set mapping = mapping || '{\"timestamp\": {\"source\": \"timestamp\"}}';
          alter table pipeline.aidt_raw alter \"timestamp\" type timestamptz(3)",
     ] {
-        lab.on_stage(change);
+        fixture.on_stage(change);
         let call = format!("select * from lrs_extract.verify({EVERYTHING})");
-        let refused = refusal(lab.stage().query(&call, &[]));
+        let refused = refusal(fixture.stage().query(&call, &[]));
         assert_eq!(refused.code().code(), "0A000", "{}", whole_text(&refused));
         assert_explained(&refused);
     }
@@ -325,11 +328,11 @@ fn without_a_timestamp_in_the_target_it_is_refused() {
 
 #[test]
 fn without_the_statement_in_the_target_it_is_counted_and_not_hashed() {
-    let lab = pulled_lab();
-    lab.on_stage("update lrs_extract.pipeline set mapping = mapping - 'statement'");
-    assert_eq!(counted(&lab), all_ok(3_000, 2_700, 300));
+    let fixture = pulled_fixture();
+    fixture.on_stage("update lrs_extract.pipeline set mapping = mapping - 'statement'");
+    assert_eq!(counted(&fixture), all_ok(3_000, 2_700, 300));
     let refused =
-        refusal(lab.stage().query(&format!("select * from lrs_extract.verify({HASHED})"), &[]));
+        refusal(fixture.stage().query(&format!("select * from lrs_extract.verify({HASHED})"), &[]));
     assert_eq!(refused.code().code(), "0A000", "{}", whole_text(&refused));
     assert_explained(&refused);
     assert!(refused.hint().is_some_and(|hint| hint.contains("count")), "{}", whole_text(&refused));
@@ -337,7 +340,7 @@ fn without_the_statement_in_the_target_it_is_counted_and_not_hashed() {
 
 #[test]
 fn arguments_that_make_no_sense_are_refused_in_words() {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     for (arguments, sqlstate) in [
         ("null, '2025-08-01'", "22004"),
         ("'2025-03-01', null", "22004"),
@@ -348,7 +351,7 @@ fn arguments_that_make_no_sense_are_refused_in_words() {
         ("'2025-03-01', '2025-08-01', 'adit'", "42704"),
     ] {
         let call = format!("select * from lrs_extract.verify({arguments})");
-        let refused = refusal(lab.stage().query(&call, &[]));
+        let refused = refusal(fixture.stage().query(&call, &[]));
         assert_eq!(refused.code().code(), sqlstate, "{arguments}: {}", whole_text(&refused));
         assert_explained(&refused);
     }

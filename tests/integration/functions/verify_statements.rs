@@ -1,39 +1,39 @@
 //! `verify` at the level 'hash': statements of every type and encoding, hostile names, and what
 //! cannot be hashed.
 
-use crate::fixture::{Lab, Pair, Rows, refusal, whole_text};
+use crate::fixture::{Fixture, Pair, Rows, refusal, whole_text};
 
-/// A lab that reads, as its whole source, a table of such statements, one a minute of the first of
+/// A fixture that reads, as its whole source, a table of such statements, one a minute of the first of
 /// April.
-fn lab_of(statement_type: &str, statements: &[&str]) -> Lab {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(&format!(
+fn fixture_of(statement_type: &str, statements: &[&str]) -> Fixture {
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
         "create table acid.odd (\"timestamp\" timestamptz not null,
                                 full_statement {statement_type}, actor_id bigint);
          grant select on acid.odd to reader"
     ));
     for (minute, statement) in statements.iter().enumerate() {
-        lab.on_source(&format!(
+        fixture.on_source(&format!(
             "insert into acid.odd values
                  ('2025-04-01 00:00+00'::timestamptz + interval '{minute} minutes', {statement}, {minute})"
         ));
     }
-    lab.on_stage("update lrs_extract.pipeline set source_table = 'acid.odd'");
-    lab
+    fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.odd'");
+    fixture
 }
 
 const CALL: &str = "lrs_extract.verify('2025-03-01', '2025-08-01', level => 'hash')";
 
 /// Rows of the source, of the target and rejected, and whether all slices are ok.
-fn hashed(lab: &Lab) -> String {
-    lab.stage_value(&format!(
+fn hashed(fixture: &Fixture) -> String {
+    fixture.stage_value(&format!(
         "select format('%s %s %s %s', sum(source_rows), sum(target_rows), sum(rejected_rows), bool_and(ok))
          from {CALL}"
     ))
 }
 
-fn change_one(lab: &Lab, target: &str, column: &str, statement: &str) {
-    lab.on_stage(&format!(
+fn change_one(fixture: &Fixture, target: &str, column: &str, statement: &str) {
+    fixture.on_stage(&format!(
         "update {target} set {column} = '{statement}' where \"timestamp\" =
              (select min(\"timestamp\") from {target})"
     ));
@@ -42,7 +42,7 @@ fn change_one(lab: &Lab, target: &str, column: &str, statement: &str) {
 #[test]
 fn json_and_text_are_compared_as_jsonb() {
     for kind in ["json", "text", "varchar"] {
-        let lab = lab_of(
+        let fixture = fixture_of(
             kind,
             &[
                 r#"'{"b": 1.50, "a": [1 ,2],  "b": 1e3}'"#,
@@ -50,58 +50,61 @@ fn json_and_text_are_compared_as_jsonb() {
                 r#"'{"id": "no uuid",   "z": null}'"#,
             ],
         );
-        lab.pull_all();
-        assert_eq!(hashed(&lab), "3 2 1 t", "{kind}");
-        change_one(&lab, "pipeline.aidt_raw", "\"statement\"", r#"{"b": 1000.0, "a": [1, 2]}"#);
-        assert_eq!(hashed(&lab), "3 2 1 f", "{kind}");
+        fixture.pull_all();
+        assert_eq!(hashed(&fixture), "3 2 1 t", "{kind}");
+        change_one(&fixture, "pipeline.aidt_raw", "\"statement\"", r#"{"b": 1000.0, "a": [1, 2]}"#);
+        assert_eq!(hashed(&fixture), "3 2 1 f", "{kind}");
     }
 }
 
 #[test]
 fn a_target_of_text_or_json_is_compared_as_jsonb() {
     for kind in ["json", "text"] {
-        let lab = lab_of(kind, &[r#"'{"b":1,  "a":2}'"#, r#"'{"id": "no uuid", "x":  1}'"#]);
-        lab.on_stage(&format!(
+        let fixture =
+            fixture_of(kind, &[r#"'{"b":1,  "a":2}'"#, r#"'{"id": "no uuid", "x":  1}'"#]);
+        fixture.on_stage(&format!(
             "alter table pipeline.aidt_raw alter \"statement\" type {kind} using null"
         ));
-        lab.pull_all();
-        assert_eq!(hashed(&lab), "2 1 1 t", "{kind}");
-        change_one(&lab, "pipeline.aidt_raw", "\"statement\"", r#"{"a":2,"b":1}"#);
-        assert_eq!(hashed(&lab), "2 1 1 t", "{kind}: the same value");
-        change_one(&lab, "pipeline.aidt_raw", "\"statement\"", r#"{"a":2,"b":2}"#);
-        assert_eq!(hashed(&lab), "2 1 1 f", "{kind}");
+        fixture.pull_all();
+        assert_eq!(hashed(&fixture), "2 1 1 t", "{kind}");
+        change_one(&fixture, "pipeline.aidt_raw", "\"statement\"", r#"{"a":2,"b":1}"#);
+        assert_eq!(hashed(&fixture), "2 1 1 t", "{kind}: the same value");
+        change_one(&fixture, "pipeline.aidt_raw", "\"statement\"", r#"{"a":2,"b":2}"#);
+        assert_eq!(hashed(&fixture), "2 1 1 f", "{kind}");
     }
 }
 
 #[test]
 fn no_statement_is_another_than_json_null_or_an_empty_one() {
-    let lab = lab_of("jsonb", &["null", "'null'", "'{}'"]);
-    lab.pull_all();
-    assert_eq!(hashed(&lab), "3 3 0 t");
-    lab.on_stage("update pipeline.aidt_raw set \"statement\" = 'null' where \"statement\" is null");
-    assert_eq!(hashed(&lab), "3 3 0 f");
+    let fixture = fixture_of("jsonb", &["null", "'null'", "'{}'"]);
+    fixture.pull_all();
+    assert_eq!(hashed(&fixture), "3 3 0 t");
+    fixture.on_stage(
+        "update pipeline.aidt_raw set \"statement\" = 'null' where \"statement\" is null",
+    );
+    assert_eq!(hashed(&fixture), "3 3 0 f");
 }
 
 #[test]
 fn the_mappings_default_stands_for_no_statement() {
-    let lab = lab_of("jsonb", &["null", r#"'{"id": "no uuid"}'"#, r#"'{"a": 1}'"#]);
-    lab.on_stage(
+    let fixture = fixture_of("jsonb", &["null", r#"'{"id": "no uuid"}'"#, r#"'{"a": 1}'"#]);
+    fixture.on_stage(
         r#"update lrs_extract.pipeline set mapping = mapping ||
                '{"statement": {"statement": true, "default": {"none": true}}}'"#,
     );
-    lab.pull_all();
+    fixture.pull_all();
     assert_eq!(
-        lab.stage_value("select min(\"statement\"::text) from pipeline.aidt_raw"),
+        fixture.stage_value("select min(\"statement\"::text) from pipeline.aidt_raw"),
         r#"{"a": 1}"#
     );
-    assert_eq!(hashed(&lab), "3 2 1 t");
+    assert_eq!(hashed(&fixture), "3 2 1 t");
 }
 
 #[test]
 fn a_source_that_is_no_json_is_told_so_with_a_way_out() {
-    let lab = lab_of("text", &["'{}'", r#"'{"half": '"#]);
-    lab.pull_all();
-    let refused = refusal(lab.stage().query(&format!("select * from {CALL}"), &[]));
+    let fixture = fixture_of("text", &["'{}'", r#"'{"half": '"#]);
+    fixture.pull_all();
+    let refused = refusal(fixture.stage().query(&format!("select * from {CALL}"), &[]));
     assert_eq!(refused.code().code(), "22P02", "{}", whole_text(&refused));
     assert!(
         refused.hint().is_some_and(|hint| hint.contains("'count'")),
@@ -109,16 +112,16 @@ fn a_source_that_is_no_json_is_told_so_with_a_way_out() {
         whole_text(&refused)
     );
     let counted = "select bool_and(ok) from lrs_extract.verify('2025-03-01', '2025-08-01')";
-    assert_eq!(lab.stage_value(counted), "true");
+    assert_eq!(fixture.stage_value(counted), "true");
 }
 
 #[test]
 fn a_target_that_is_no_json_is_told_so_with_a_way_out() {
-    let lab = lab_of("text", &["'{}'"]);
-    lab.on_stage("alter table pipeline.aidt_raw alter \"statement\" type text");
-    lab.pull_all();
-    change_one(&lab, "pipeline.aidt_raw", "\"statement\"", "{\"half\": ");
-    let refused = refusal(lab.stage().query(&format!("select * from {CALL}"), &[]));
+    let fixture = fixture_of("text", &["'{}'"]);
+    fixture.on_stage("alter table pipeline.aidt_raw alter \"statement\" type text");
+    fixture.pull_all();
+    change_one(&fixture, "pipeline.aidt_raw", "\"statement\"", "{\"half\": ");
+    let refused = refusal(fixture.stage().query(&format!("select * from {CALL}"), &[]));
     assert_eq!(refused.code().code(), "22P02", "{}", whole_text(&refused));
     assert!(
         refused.hint().is_some_and(|hint| hint.contains("'count'")),
@@ -127,13 +130,13 @@ fn a_target_that_is_no_json_is_told_so_with_a_way_out() {
     );
 }
 
-/// A lab whose source database has another encoding. Keys of the same statement come in another
+/// A fixture whose source database has another encoding. Keys of the same statement come in another
 /// order there, since jsonb sorts them by length and value of their bytes.
-fn lab_of_encoding(encoding: &str, statements: &[&str]) -> Lab {
-    let lab = Lab::bare(Pair::shared());
-    let db = format!("{}_{}", lab.db, encoding.to_lowercase());
-    lab.on_source(&format!("create database {db} encoding '{encoding}' template template0"));
-    let mut source = lab.pair.source.connect(&db);
+fn fixture_of_encoding(encoding: &str, statements: &[&str]) -> Fixture {
+    let fixture = Fixture::bare(Pair::shared());
+    let db = format!("{}_{}", fixture.db, encoding.to_lowercase());
+    fixture.on_source(&format!("create database {db} encoding '{encoding}' template template0"));
+    let mut source = fixture.pair.source.connect(&db);
     source
         .batch_execute(
             "create schema acid;
@@ -148,10 +151,10 @@ fn lab_of_encoding(encoding: &str, statements: &[&str]) -> Lab {
             "insert into acid.lrs_statement_new values ('2025-04-01 00:00+00', $1::text::jsonb, 1)";
         source.execute(sql, &[statement]).expect("a row");
     }
-    lab.connect_stage_to_source("");
-    lab.on_stage(&format!("alter server lrs_source options (set dbname '{db}')"));
-    lab.pull_all();
-    lab
+    fixture.connect_stage_to_source("");
+    fixture.on_stage(&format!("alter server lrs_source options (set dbname '{db}')"));
+    fixture.pull_all();
+    fixture
 }
 
 #[test]
@@ -174,29 +177,29 @@ fn a_source_of_another_encoding_has_the_same_hashes() {
             ],
         ),
     ] {
-        let lab = lab_of_encoding(encoding, &statements);
-        assert_eq!(hashed(&lab), "3 2 1 t", "{encoding}");
+        let fixture = fixture_of_encoding(encoding, &statements);
+        assert_eq!(hashed(&fixture), "3 2 1 t", "{encoding}");
         // The last letter of a value, deep inside; then the same values at other places.
         let change = |from: &str, to: &str| {
-            lab.on_stage(&format!(
+            fixture.on_stage(&format!(
                 "update pipeline.aidt_raw set \"statement\" =
                      replace(\"statement\"::text, '{from}', '{to}')::jsonb"
             ));
         };
         let (good, bad) = if encoding == "EUC_KR" { ("다", "라") } else { ("ß", "ñ") };
         change(&format!("\"{good}\""), "\"other\"");
-        assert_eq!(hashed(&lab), "3 2 1 f", "{encoding}");
+        assert_eq!(hashed(&fixture), "3 2 1 f", "{encoding}");
         change("\"other\"", &format!("\"{good}\""));
-        assert_eq!(hashed(&lab), "3 2 1 t", "{encoding}");
+        assert_eq!(hashed(&fixture), "3 2 1 t", "{encoding}");
         change(&format!("{{}}, [], \"{bad}\""), &format!("[], {{}}, \"{bad}\""));
-        assert_eq!(hashed(&lab), "3 2 1 f", "{encoding}");
+        assert_eq!(hashed(&fixture), "3 2 1 f", "{encoding}");
     }
 }
 
 #[test]
 fn names_with_quotes_semicolons_and_line_breaks_are_names() {
-    let lab = Lab::with(&Rows::of(200).ties(3).odd_ids_every(20));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(200).ties(3).odd_ids_every(20));
+    fixture.on_source(
         "create schema \"ac;id \"\"x\"\"\";
          create table \"ac;id \"\"x\"\"\".\"lrs 'st; --\" (
              \"time \"\"stamp'\" timestamptz not null, \"full\n); -- {statement} ünï\" json, \"actor\\id $1\" int
@@ -205,7 +208,7 @@ fn names_with_quotes_semicolons_and_line_breaks_are_names() {
          grant usage on schema \"ac;id \"\"x\"\"\" to reader;
          grant select on all tables in schema \"ac;id \"\"x\"\"\" to reader",
     );
-    lab.on_stage(
+    fixture.on_stage(
         r#"create schema "pipe;line ""y""";
            alter table pipeline.aidt_raw set schema "pipe;line ""y""";
            alter table "pipe;line ""y""".aidt_raw rename to "aidt 'raw; --";
@@ -223,10 +226,10 @@ fn names_with_quotes_semicolons_and_line_breaks_are_names() {
                            "$1 \"at\"'' {hash}": {"source": "time \"stamp''"},
                            "state\n); -- {text} ment": {"statement": true, "default": "{\"d''\": \"\\\\ $1 {hash}\"}"}}'"#,
     );
-    lab.on_stage(
+    fixture.on_stage(
         r#"select count(*) from lrs_extract.pull('2025-03-01', '2025-08-01', 30, 'ai"dt''; --')"#,
     );
-    let verified = lab.stage_value(
+    let verified = fixture.stage_value(
         r#"select format('%s %s %s %s', sum(source_rows), sum(target_rows), sum(rejected_rows), bool_and(ok))
            from lrs_extract.verify('2025-03-01', '2025-08-01', 'ai"dt''; --', 'hash')"#,
     );

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use postgres::error::DbError;
 use postgres::{Client, Error};
 
-use crate::fixture::{Lab, READER_PASSWORD, RawClient, Rows, await_that, refusal, whole_text};
+use crate::fixture::{Fixture, READER_PASSWORD, RawClient, Rows, await_that, refusal, whole_text};
 
 const CALL: &str = "lrs_extract.verify('2025-03-01', '2025-08-01')";
 
@@ -29,8 +29,8 @@ struct Underway {
     ended: JoinHandle<Result<String, Error>>,
 }
 
-fn start(lab: &Lab) -> Underway {
-    let mut session = lab.stage();
+fn start(fixture: &Fixture) -> Underway {
+    let mut session = fixture.stage();
     let pid = session.query_one("select pg_backend_pid()", &[]).expect("a pid").get(0);
     Underway { pid, ended: thread::spawn(move || verified(&mut session)) }
 }
@@ -44,12 +44,12 @@ impl Underway {
 
 #[test]
 fn a_slice_that_meets_the_statement_timeout_is_counted_in_parts() {
-    let lab = Lab::with(&Rows::of(300).nulls_every(3).between("2025-04-01", "2025-04-08"));
-    lab.pull_all();
-    lab.slow_source("0.005");
+    let fixture = Fixture::with(&Rows::of(300).nulls_every(3).between("2025-04-01", "2025-04-08"));
+    fixture.pull_all();
+    fixture.slow_source("0.005");
     // All in one count would take a second and a half.
-    lab.on_stage("alter server lrs_source options (add statement_timeout '600ms')");
-    let (mut stage, notices) = lab.stage_with_notices();
+    fixture.on_stage("alter server lrs_source options (add statement_timeout '600ms')");
+    let (mut stage, notices) = fixture.stage_with_notices();
     assert_eq!(verified(&mut stage).expect("verified"), "300 300 0 t");
     let said = notices.all();
     assert!(said.iter().any(|notice| notice.contains("halved")), "{said:#?}");
@@ -57,13 +57,13 @@ fn a_slice_that_meets_the_statement_timeout_is_counted_in_parts() {
 
 #[test]
 fn a_count_that_no_range_brings_under_the_timeout_ends_in_words() {
-    let lab = Lab::with(&Rows::of(1));
-    lab.slow_source("30");
-    lab.on_stage(
+    let fixture = Fixture::with(&Rows::of(1));
+    fixture.slow_source("30");
+    fixture.on_stage(
         "alter server lrs_source options (add statement_timeout '50ms');
          update lrs_extract.pipeline set retries = 2, retry_delay = '10 ms'",
     );
-    let refused = refusal(start(&lab).result());
+    let refused = refusal(start(&fixture).result());
     assert_eq!(refused.code().code(), "57014");
     let words = whole_text(&refused);
     assert!(words.contains("statement_timeout") && words.contains("lrs_statement_2025"), "{words}");
@@ -71,25 +71,25 @@ fn a_count_that_no_range_brings_under_the_timeout_ends_in_words() {
 
 #[test]
 fn a_source_that_is_out_of_slots_is_asked_again() {
-    let lab = Lab::with(&Rows::of(200));
-    lab.turn_the_reader_away();
-    let underway = start(&lab);
-    lab.let_the_reader_in_after_a_refusal();
+    let fixture = Fixture::with(&Rows::of(200));
+    fixture.turn_the_reader_away();
+    let underway = start(&fixture);
+    fixture.let_the_reader_in_after_a_refusal();
     assert_eq!(underway.result().expect("verified"), "200 0 0 f");
 }
 
 #[test]
 fn a_pause_holds_the_counting_back_and_its_end_lets_it_go_on() {
-    let lab = Lab::with(&Rows::of(200));
-    lab.pull_all();
-    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
-    let (mut session, notices) = lab.stage_with_notices();
+    let fixture = Fixture::with(&Rows::of(200));
+    fixture.pull_all();
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
+    let (mut session, notices) = fixture.stage_with_notices();
     let underway = thread::spawn(move || verified(&mut session));
     await_that("it says that it waits", Duration::from_secs(20), || {
         notices.all().iter().any(|notice| notice.contains("pause_while"))
     });
     assert!(!underway.is_finished());
-    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select false'");
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select false'");
     await_that("the call returns", Duration::from_secs(20), || underway.is_finished());
     let found = underway.join().expect("the thread of the call");
     assert_eq!(found.expect("verified"), "200 200 0 t");
@@ -99,12 +99,12 @@ fn a_pause_holds_the_counting_back_and_its_end_lets_it_go_on() {
 
 #[test]
 fn a_session_that_is_lost_on_the_way_is_opened_again() {
-    let lab = Lab::with(&Rows::of(200).between("2025-04-01", "2025-06-01"));
-    lab.pull_all();
-    lab.slow_source("0.02");
-    let underway = start(&lab);
-    await_that("the source counts", Duration::from_secs(20), || source_sleeps(&lab));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(200).between("2025-04-01", "2025-06-01"));
+    fixture.pull_all();
+    fixture.slow_source("0.02");
+    let underway = start(&fixture);
+    await_that("the source counts", Duration::from_secs(20), || source_sleeps(&fixture));
+    fixture.on_source(
         "select pg_terminate_backend(pid) from pg_stat_activity
          where application_name = 'lrs_extract verify' and datname = current_database()",
     );
@@ -114,105 +114,105 @@ fn a_session_that_is_lost_on_the_way_is_opened_again() {
 const SLEEPS: &str = "select count(*) from pg_stat_activity
     where wait_event = 'PgSleep' and datname = current_database()";
 
-fn source_sleeps(lab: &Lab) -> bool {
-    lab.source_value(SLEEPS) != "0"
+fn source_sleeps(fixture: &Fixture) -> bool {
+    fixture.source_value(SLEEPS) != "0"
 }
 
-/// A lab whose source takes half a minute for a row.
-fn lab_of_slow_source() -> Lab {
-    let lab = Lab::with(&Rows::of(50));
-    lab.slow_source("30");
-    lab
+/// A fixture whose source takes half a minute for a row.
+fn fixture_of_slow_source() -> Fixture {
+    let fixture = Fixture::with(&Rows::of(50));
+    fixture.slow_source("30");
+    fixture
 }
 
-/// A lab whose target takes half a minute for a row.
-fn lab_of_slow_target() -> Lab {
-    let lab = Lab::with(&Rows::of(50));
-    lab.pull_all();
-    lab.on_stage(
+/// A fixture whose target takes half a minute for a row.
+fn fixture_of_slow_target() -> Fixture {
+    let fixture = Fixture::with(&Rows::of(50));
+    fixture.pull_all();
+    fixture.on_stage(
         "create function pipeline.dawdle() returns boolean language plpgsql volatile as
              $$ begin perform pg_sleep(30); return true; end $$;
          alter table pipeline.aidt_raw rename to kept;
          create view pipeline.aidt_raw as select * from pipeline.kept where pipeline.dawdle()",
     );
-    lab
+    fixture
 }
 
 /// Waits until one of the servers is in the middle of a row.
-fn await_sleep(lab: &Lab) {
+fn await_sleep(fixture: &Fixture) {
     await_that("a server counts", Duration::from_secs(20), || {
-        source_sleeps(lab) || lab.stage_value(SLEEPS) != "0"
+        source_sleeps(fixture) || fixture.stage_value(SLEEPS) != "0"
     });
 }
 
-fn assert_both_quiet(lab: &Lab, ended: Instant) {
+fn assert_both_quiet(fixture: &Fixture, ended: Instant) {
     await_that("both servers are quiet", Duration::from_secs(30), || {
-        !source_sleeps(lab) && lab.stage_value(SLEEPS) == "0"
+        !source_sleeps(fixture) && fixture.stage_value(SLEEPS) == "0"
     });
     let took = ended.elapsed();
     assert!(took < STOPS_WITHIN, "stopped only after {took:?}");
-    lab.assert_nothing_left_running();
+    fixture.assert_nothing_left_running();
 }
 
 /// Whatever `stop` does to the backend of a verification ends it on both servers.
-fn assert_stops(stop: impl Fn(&Lab, i32)) {
-    for lab in [lab_of_slow_source(), lab_of_slow_target()] {
-        let underway = start(&lab);
-        await_sleep(&lab);
+fn assert_stops(stop: impl Fn(&Fixture, i32)) {
+    for fixture in [fixture_of_slow_source(), fixture_of_slow_target()] {
+        let underway = start(&fixture);
+        await_sleep(&fixture);
         let ended = Instant::now();
-        stop(&lab, underway.pid);
+        stop(&fixture, underway.pid);
         assert!(underway.result().is_err());
-        assert_both_quiet(&lab, ended);
+        assert_both_quiet(&fixture, ended);
     }
 }
 
 #[test]
 fn a_cancel_ends_it_on_both_servers() {
-    assert_stops(|lab, pid| lab.on_stage(&format!("select pg_cancel_backend({pid})")));
+    assert_stops(|fixture, pid| fixture.on_stage(&format!("select pg_cancel_backend({pid})")));
 }
 
 #[test]
 fn a_terminate_ends_it_on_both_servers() {
-    assert_stops(|lab, pid| lab.on_stage(&format!("select pg_terminate_backend({pid})")));
+    assert_stops(|fixture, pid| fixture.on_stage(&format!("select pg_terminate_backend({pid})")));
 }
 
 #[test]
 fn the_callers_statement_timeout_ends_it_on_both_servers() {
-    for lab in [lab_of_slow_source(), lab_of_slow_target()] {
-        let mut stage = lab.stage();
+    for fixture in [fixture_of_slow_source(), fixture_of_slow_target()] {
+        let mut stage = fixture.stage();
         stage.batch_execute("set statement_timeout = '1s'").expect("set");
         let ended = Instant::now() + Duration::from_secs(1);
         let refused = refusal(verified(&mut stage));
         assert_eq!(refused.code().code(), "57014");
-        assert_both_quiet(&lab, ended);
+        assert_both_quiet(&fixture, ended);
     }
 }
 
 #[test]
 fn a_client_that_vanishes_ends_it_on_both_servers() {
-    for lab in [lab_of_slow_source(), lab_of_slow_target()] {
-        let mut client = RawClient::connect(&lab);
+    for fixture in [fixture_of_slow_source(), fixture_of_slow_target()] {
+        let mut client = RawClient::connect(&fixture);
         client.send(&format!("select {CALL}"));
-        await_sleep(&lab);
+        await_sleep(&fixture);
         let ended = Instant::now();
         drop(client);
-        assert_both_quiet(&lab, ended);
+        assert_both_quiet(&fixture, ended);
     }
 }
 
 #[test]
 fn a_caller_who_is_content_with_one_slice_gets_it_at_once() {
-    let lab = Lab::with(&Rows::of(50).between("2025-07-01", "2025-08-01"));
-    lab.slow_source("30");
-    let rows = lab.stage().query(&format!("select {CALL} limit 3"), &[]).expect("March");
+    let fixture = Fixture::with(&Rows::of(50).between("2025-07-01", "2025-08-01"));
+    fixture.slow_source("30");
+    let rows = fixture.stage().query(&format!("select {CALL} limit 3"), &[]).expect("March");
     assert_eq!(rows.len(), 3);
-    lab.assert_nothing_left_running();
+    fixture.assert_nothing_left_running();
 }
 
 /// A session of a role that may verify, and has `grants` besides.
-fn analyst(lab: &Lab, grants: &str) -> Client {
-    let role = format!("{}_analyst", lab.db);
-    lab.on_stage(&format!(
+fn analyst(fixture: &Fixture, grants: &str) -> Client {
+    let role = format!("{}_analyst", fixture.db);
+    fixture.on_stage(&format!(
         "create role {role} login password 'x'; grant usage on schema lrs_extract, pipeline to {role};
          grant usage on foreign server lrs_source to {role};
          create user mapping for {role} server lrs_source
@@ -220,29 +220,29 @@ fn analyst(lab: &Lab, grants: &str) -> Client {
          {}",
         grants.replace("ROLE", &role)
     ));
-    lab.stage_as(&role, "x")
+    fixture.stage_as(&role, "x")
 }
 
 const MAY_CALL: &str =
     "grant execute on function lrs_extract.verify(timestamptz, timestamptz, text, text) to ROLE;";
 const MAY_SELECT: &str = "grant select on pipeline.aidt_raw to ROLE;";
 
-fn pulled_lab() -> Lab {
-    let lab = Lab::with(&Rows::of(400).odd_ids_every(100));
-    lab.pull_all();
-    lab
+fn pulled_fixture() -> Fixture {
+    let fixture = Fixture::with(&Rows::of(400).odd_ids_every(100));
+    fixture.pull_all();
+    fixture
 }
 
 #[test]
 fn a_role_that_may_call_it_and_read_the_target_needs_nothing_else() {
-    let lab = pulled_lab();
-    let mut session = analyst(&lab, &format!("{MAY_CALL} {MAY_SELECT}"));
+    let fixture = pulled_fixture();
+    let mut session = analyst(&fixture, &format!("{MAY_CALL} {MAY_SELECT}"));
     assert_eq!(verified(&mut session).expect("verified"), "400 396 4 t");
 }
 
 fn denied(grants: &str) -> DbError {
-    let lab = pulled_lab();
-    refusal(verified(&mut analyst(&lab, grants)))
+    let fixture = pulled_fixture();
+    refusal(verified(&mut analyst(&fixture, grants)))
 }
 
 #[test]
@@ -256,17 +256,17 @@ fn a_role_that_may_not_call_it_or_not_read_the_target_is_refused() {
 
 #[test]
 fn row_level_security_of_the_target_holds_for_the_role() {
-    let lab = pulled_lab();
-    let mut session = analyst(&lab, &format!("{MAY_CALL} {MAY_SELECT}"));
-    lab.on_stage("alter table pipeline.aidt_raw enable row level security");
+    let fixture = pulled_fixture();
+    let mut session = analyst(&fixture, &format!("{MAY_CALL} {MAY_SELECT}"));
+    fixture.on_stage("alter table pipeline.aidt_raw enable row level security");
     assert_eq!(verified(&mut session).expect("verified"), "400 0 4 f");
 }
 
 #[test]
 fn a_function_or_operator_in_the_callers_search_path_is_not_called() {
-    let lab = pulled_lab();
-    let mut session = analyst(&lab, &format!("{MAY_CALL} {MAY_SELECT}"));
-    lab.on_stage(&format!("create schema trap authorization {}_analyst", lab.db));
+    let fixture = pulled_fixture();
+    let mut session = analyst(&fixture, &format!("{MAY_CALL} {MAY_SELECT}"));
+    fixture.on_stage(&format!("create schema trap authorization {}_analyst", fixture.db));
     session
         .batch_execute(
             "create function trap.count(text) returns bigint language plpgsql as

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
-use crate::fixture::{Lab, Pull, Rows, await_some, refusal};
+use crate::fixture::{Fixture, Pull, Rows, await_some, refusal};
 use exporter::{Queries, Scrape};
 use promql::{Selector, selectors};
 
@@ -42,20 +42,20 @@ enum Granted {
     AllButStats,
 }
 
-fn role_of(lab: &Lab) -> String {
-    format!("{}_monitor", lab.db)
+fn role_of(fixture: &Fixture) -> String {
+    format!("{}_monitor", fixture.db)
 }
 
 /// A session of a role that has these grants and nothing else.
-fn monitor(lab: &Lab, granted: Granted) -> Client {
-    let role = role_of(lab);
-    lab.on_stage(&format!("create role {role} login password 'x'"));
+fn monitor(fixture: &Fixture, granted: Granted) -> Client {
+    let role = role_of(fixture);
+    fixture.on_stage(&format!("create role {role} login password 'x'"));
     for grant in grants(&role) {
         if granted == Granted::All || !grant.contains("pg_read_all_stats") {
-            lab.on_stage(&grant);
+            fixture.on_stage(&grant);
         }
     }
-    lab.stage_as(&role, "x")
+    fixture.stage_as(&role, "x")
 }
 
 fn without_workers(names: BTreeSet<String>) -> BTreeSet<String> {
@@ -73,10 +73,10 @@ fn assert_newest_run_is(state: &str, scrape: &Scrape) {
 #[test]
 fn every_declared_metric_is_there_during_a_run_and_after_it() {
     let queries = Queries::shipped();
-    let lab = Lab::with(&Rows::of(20_000).odd_ids_every(1_000));
-    lab.slow_target(100);
-    let mut session = monitor(&lab, Granted::All);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
+    let fixture = Fixture::with(&Rows::of(20_000).odd_ids_every(1_000));
+    fixture.slow_target(100);
+    let mut session = monitor(&fixture, Granted::All);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
 
     let during = await_some("a worker is seen", SOON, || {
         Some(queries.scrape(&mut session)).filter(|scrape| scrape.names().contains(WORKERS))
@@ -90,20 +90,20 @@ fn every_declared_metric_is_there_during_a_run_and_after_it() {
     let done = during.value("lrs_extract_newest_run_done_ratio");
     assert!(0.0 < done && done < 1.0, "{during:#?}");
 
-    lab.quick_target();
+    fixture.quick_target();
     running.pulled();
     let after = queries.scrape(&mut session);
     assert_eq!(after.names(), without_workers(queries.names()));
     assert_newest_run_is("done", &after);
-    assert_tells_of_the_finished_run(&lab, &after);
+    assert_tells_of_the_finished_run(&fixture, &after);
     for counter in queries.counters() {
         assert!(after.value(&counter) >= during.value(&counter), "{counter} has fallen");
     }
 }
 
 /// By metrics alone: 20,000 rows, 20 of them rejected, all of March to July.
-fn assert_tells_of_the_finished_run(lab: &Lab, scrape: &Scrape) {
-    assert_eq!(lab.target_rows(), 19_980);
+fn assert_tells_of_the_finished_run(fixture: &Fixture, scrape: &Scrape) {
+    assert_eq!(fixture.target_rows(), 19_980);
     for (metric, wanted) in [
         ("lrs_extract_pipeline_rows_total", 19_980.0),
         ("lrs_extract_pipeline_rejected_rows_total", 20.0),
@@ -117,12 +117,12 @@ fn assert_tells_of_the_finished_run(lab: &Lab, scrape: &Scrape) {
     let slices = scrape.value("lrs_extract_newest_run_slices");
     assert_eq!(scrape.value("lrs_extract_newest_run_slices_done"), slices);
     let end = "select extract(epoch from timestamptz '2025-08-01 00:00Z')";
-    let end: f64 = lab.stage_value(end).parse().expect("seconds");
+    let end: f64 = fixture.stage_value(end).parse().expect("seconds");
     assert_eq!(scrape.value("lrs_extract_newest_run_watermark_timestamp_seconds"), end);
     assert_eq!(scrape.value("lrs_extract_pipeline_pulled_to_timestamp_seconds"), end);
     let ratios: f64 = scrape.all_of("lrs_extract_bottleneck_time_ratio").iter().sum();
     assert!((ratios - 1.0).abs() < 1e-6, "{ratios}");
-    let verdict = lab.stage_value("select verdict from lrs_extract.bottleneck");
+    let verdict = fixture.stage_value("select verdict from lrs_extract.bottleneck");
     let limiting: f64 = scrape.all_of("lrs_extract_bottleneck_limiting").iter().sum();
     assert_eq!(limiting, if verdict == "balanced" { 0.0 } else { 1.0 }, "{verdict}");
 }
@@ -130,17 +130,17 @@ fn assert_tells_of_the_finished_run(lab: &Lab, scrape: &Scrape) {
 #[test]
 fn before_the_first_run_there_is_nothing_and_a_failed_run_shows_as_such() {
     let queries = Queries::shipped();
-    let lab = Lab::with(&Rows::of(300));
-    let mut session = monitor(&lab, Granted::All);
+    let fixture = Fixture::with(&Rows::of(300));
+    let mut session = monitor(&fixture, Granted::All);
     assert_eq!(queries.scrape(&mut session).names(), BTreeSet::new());
 
-    lab.on_stage(
+    fixture.on_stage(
         "create function pipeline.object() returns trigger language plpgsql as
              'begin raise exception ''no''; end';
          create trigger object before insert on pipeline.aidt_raw
              for each statement execute function pipeline.object()",
     );
-    refusal(Pull::everything().try_run(&mut lab.stage()));
+    refusal(Pull::everything().try_run(&mut fixture.stage()));
     let failed = queries.scrape(&mut session);
     assert_eq!(failed.names(), without_workers(queries.names()));
     assert_newest_run_is("failed", &failed);
@@ -148,8 +148,8 @@ fn before_the_first_run_there_is_nothing_and_a_failed_run_shows_as_such() {
     assert_eq!(failed.value(success), 0.0);
     assert_eq!(failed.value("lrs_extract_newest_run_rows"), 0.0);
 
-    lab.on_stage("drop trigger object on pipeline.aidt_raw");
-    lab.pull_all();
+    fixture.on_stage("drop trigger object on pipeline.aidt_raw");
+    fixture.pull_all();
     let done = queries.scrape(&mut session);
     assert_newest_run_is("done", &done);
     assert!(done.value(success) >= done.value("lrs_extract_newest_run_started_timestamp_seconds"));
@@ -160,16 +160,16 @@ fn before_the_first_run_there_is_nothing_and_a_failed_run_shows_as_such() {
 #[test]
 fn usage_and_select_are_enough_save_for_what_the_workers_do() {
     let queries = Queries::shipped();
-    let lab = Lab::with(&Rows::of(20_000));
-    lab.slow_target(100);
-    let mut session = monitor(&lab, Granted::AllButStats);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
+    let fixture = Fixture::with(&Rows::of(20_000));
+    fixture.slow_target(100);
+    let mut session = monitor(&fixture, Granted::AllButStats);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
     assert_eq!(queries.scrape(&mut session).names(), without_workers(queries.names()));
 
-    let role = role_of(&lab);
+    let role = role_of(&fixture);
     let stats = grants(&role).pop().expect("a last grant");
     assert!(stats.contains("pg_read_all_stats"), "{stats}");
-    lab.on_stage(&stats);
+    fixture.on_stage(&stats);
     await_some("a worker is seen", SOON, || {
         queries.scrape(&mut session).names().contains(WORKERS).then_some(())
     });
@@ -177,7 +177,7 @@ fn usage_and_select_are_enough_save_for_what_the_workers_do() {
         let read = session.query(&format!("select from lrs_extract.{table}"), &[]);
         assert_eq!(refusal(read).code().code(), "42501", "{table}");
     }
-    lab.quick_target();
+    fixture.quick_target();
     running.pulled();
 }
 

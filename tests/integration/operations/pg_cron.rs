@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fixture::{Lab, Pair, Rows, ServerPlan, Version, await_some, await_that, skip};
+use crate::fixture::{Fixture, Pair, Rows, ServerPlan, Version, await_some, await_that, skip};
 
 /// Until the next minute begins, and some more for a busy machine.
 const NEXT_MINUTE: Duration = Duration::from_secs(90);
@@ -16,9 +16,9 @@ const SOON: Duration = Duration::from_secs(30);
 const EXAMPLE: &str = include_str!("../../../examples/pg_cron.sql");
 const ROWS_A_DAY: i64 = 1_000;
 
-/// A lab whose stage runs pg_cron and whose source has rows of the last ten days, or `None` and a
+/// A fixture whose stage runs pg_cron and whose source has rows of the last ten days, or `None` and a
 /// word about it where this PostgreSQL has no pg_cron.
-fn lab_with_cron() -> Option<Lab> {
+fn fixture_with_cron() -> Option<Fixture> {
     let known = "select count(*) from pg_available_extensions where name = 'pg_cron'";
     let row = Pair::shared().stage.connect("postgres").query_one(known, &[]).expect("a count");
     if row.get::<_, i64>(0) == 0 {
@@ -29,12 +29,12 @@ fn lab_with_cron() -> Option<Lab> {
         .setting("shared_preload_libraries = 'pg_cron'")
         .setting("log_line_prefix = '%p %d %a %e: '");
     let source = Pair::shared().source;
-    let lab = Lab::bare(Pair { source, stage: Arc::new(stage.start()) });
-    lab.connect_stage_to_source("");
-    lab.keep_midnight_away();
-    lab.start_cron();
-    lab.fill_last_days(10);
-    Some(lab)
+    let fixture = Fixture::bare(Pair { source, stage: Arc::new(stage.start()) });
+    fixture.connect_stage_to_source("");
+    fixture.keep_midnight_away();
+    fixture.start_cron();
+    fixture.fill_last_days(10);
+    Some(fixture)
 }
 
 /// One run of a job, as pg_cron has noted it.
@@ -44,7 +44,7 @@ struct Noted {
     message: String,
 }
 
-impl Lab {
+impl Fixture {
     /// "Yesterday" must not change while a test runs: sets the clocks of both databases to noon.
     fn keep_midnight_away(&self) {
         let hours = self.stage_value("select 12 - extract(hour from now() at time zone 'UTC')");
@@ -119,63 +119,63 @@ fn job_of_the_readme() -> &'static str {
 
 #[test]
 fn the_nightly_job_pulls_each_row_once_and_a_job_that_comes_meanwhile_is_refused_in_words() {
-    let Some(lab) = lab_with_cron() else { return };
+    let Some(fixture) = fixture_with_cron() else { return };
     // The run stands still before its first page, until the test has seen what it wants.
-    lab.on_source(
+    fixture.on_source(
         "create table acid.pause (); insert into acid.pause default values;
          grant select on acid.pause to reader",
     );
     let pause = "select exists (select from acid.pause)";
-    lab.on_stage(&format!("update lrs_extract.pipeline set pause_while = '{pause}'"));
-    lab.on_stage(EXAMPLE);
-    lab.on_stage(job_of_the_readme());
-    let (nightly, backfill) = (lab.job_id("lrs-nightly"), lab.job_id("lrs-backfill"));
+    fixture.on_stage(&format!("update lrs_extract.pipeline set pause_while = '{pause}'"));
+    fixture.on_stage(EXAMPLE);
+    fixture.on_stage(job_of_the_readme());
+    let (nightly, backfill) = (fixture.job_id("lrs-nightly"), fixture.job_id("lrs-backfill"));
 
-    lab.every_minute("lrs-nightly");
+    fixture.every_minute("lrs-nightly");
     let running = "select max(run_id) from lrs_extract.runs where state = 'running'";
     let run = await_some("the nightly job runs", NEXT_MINUTE, || {
-        Some(lab.stage_value(running)).filter(|run| !run.is_empty())
+        Some(fixture.stage_value(running)).filter(|run| !run.is_empty())
     });
 
-    lab.every_minute("lrs-backfill");
-    let refused = lab.await_end_of_run(&backfill, 1, NEXT_MINUTE);
-    lab.on_stage("select cron.unschedule('lrs-backfill')");
+    fixture.every_minute("lrs-backfill");
+    let refused = fixture.await_end_of_run(&backfill, 1, NEXT_MINUTE);
+    fixture.on_stage("select cron.unschedule('lrs-backfill')");
     assert_eq!(refused.status, "failed", "{refused:?}");
     assert!(refused.message.contains(&format!("is being pulled by run {run} ")), "{refused:?}");
     assert!(refused.message.contains(&format!("lrs_extract.cancel({run})")), "{refused:?}");
-    let log = lab.pair.stage.log();
+    let log = fixture.pair.stage.log();
     assert!(log.lines().any(|line| line.contains("55006: ERROR: ")), "55006 in {log}");
-    assert_eq!(lab.stage_value(running), run, "the first run goes on");
+    assert_eq!(fixture.stage_value(running), run, "the first run goes on");
 
-    lab.on_source("delete from acid.pause");
-    let first = lab.await_end_of_run(&nightly, 1, SOON);
+    fixture.on_source("delete from acid.pause");
+    let first = fixture.await_end_of_run(&nightly, 1, SOON);
     assert_eq!(first.status, "succeeded", "{first:?}");
     assert_eq!(first.message, "1 row", "a row a batch");
-    assert_yesterday_and_no_later_is_pulled_by(&lab, &run);
+    assert_yesterday_and_no_later_is_pulled_by(&fixture, &run);
 
     // The minute that began during the first run is made up for as soon as it ends.
-    let second = lab.await_end_of_run(&nightly, 2, NEXT_MINUTE);
+    let second = fixture.await_end_of_run(&nightly, 2, NEXT_MINUTE);
     assert_eq!((second.status.as_str(), second.message.as_str()), ("succeeded", "0 rows"));
     await_that("the second run says so in words", SOON, || {
-        lab.pair.stage.log().contains("nothing to do: the period is covered")
+        fixture.pair.stage.log().contains("nothing to do: the period is covered")
     });
-    assert_yesterday_and_no_later_is_pulled_by(&lab, &run);
+    assert_yesterday_and_no_later_is_pulled_by(&fixture, &run);
 }
 
 /// The run took all of yesterday, up to last midnight, and the target has each of its rows once and
 /// none besides.
-fn assert_yesterday_and_no_later_is_pulled_by(lab: &Lab, run: &str) {
+fn assert_yesterday_and_no_later_is_pulled_by(fixture: &Fixture, run: &str) {
     let of_run = |sql: &str| {
-        lab.stage_value(&format!("select {sql} from lrs_extract.run where run_id = {run}"))
+        fixture.stage_value(&format!("select {sql} from lrs_extract.run where run_id = {run}"))
     };
     let (from, to) = (of_run("\"from\""), of_run("\"to\""));
     let takes_yesterday = "\"from\" <= date_trunc('day', now()) - interval '1 day'
                            and \"to\" = date_trunc('day', now())";
     assert_eq!(of_run(takes_yesterday), "true", "[{from}, {to})");
-    lab.assert_same_rows(&from, &to);
+    fixture.assert_same_rows(&from, &to);
     let of_period = format!("\"timestamp\" >= '{from}' and \"timestamp\" < '{to}'");
     let rows = format!("select count(*) from acid.lrs_statement_new where {of_period}");
-    let rows: i64 = lab.source_value(&rows).parse().expect("a count");
+    let rows: i64 = fixture.source_value(&rows).parse().expect("a count");
     assert!(rows > ROWS_A_DAY / 2, "{rows} rows in [{from}, {to})");
-    assert_eq!(lab.target_rows(), rows);
+    assert_eq!(fixture.target_rows(), rows);
 }

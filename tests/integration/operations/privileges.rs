@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-use crate::fixture::{Lab, Pull, READER_PASSWORD, Rows, TRUSTED, refusal, whole_text};
+use crate::fixture::{Fixture, Pull, READER_PASSWORD, Rows, TRUSTED, refusal, whole_text};
 
 /// What a role that is no superuser needs, in the order of the statements below.
 #[derive(Clone, Copy, PartialEq)]
@@ -14,11 +14,11 @@ enum Grant {
 
 use Grant::{Functions, ServerUsage, Target};
 
-/// A lab and a session of a role that has these grants and a user mapping with these options.
-fn analyst(grants: &[Grant], mapping: &str) -> (Lab, Client) {
-    let lab = Lab::with(&Rows::of(400).nulls_every(3).odd_ids_every(100));
-    let role = format!("{}_analyst", lab.db);
-    lab.on_stage(&format!(
+/// A fixture and a session of a role that has these grants and a user mapping with these options.
+fn analyst(grants: &[Grant], mapping: &str) -> (Fixture, Client) {
+    let fixture = Fixture::with(&Rows::of(400).nulls_every(3).odd_ids_every(100));
+    let role = format!("{}_analyst", fixture.db);
+    fixture.on_stage(&format!(
         "create role {role} login password 'x'; grant usage on schema lrs_extract, pipeline to {role};
          create user mapping for {role} server lrs_source options ({mapping})"
     ));
@@ -28,11 +28,11 @@ fn analyst(grants: &[Grant], mapping: &str) -> (Lab, Client) {
         (Target, "grant insert on pipeline.aidt_raw to"),
     ] {
         if grants.contains(&grant) {
-            lab.on_stage(&format!("{sql} {role}"));
+            fixture.on_stage(&format!("{sql} {role}"));
         }
     }
-    let session = lab.stage_as(&role, "x");
-    (lab, session)
+    let session = fixture.stage_as(&role, "x");
+    (fixture, session)
 }
 
 /// What postgres_fdw and dblink answer, or a plain lack of privilege.
@@ -44,25 +44,25 @@ fn with_password() -> String {
 
 /// The SQLSTATE and all words of a refused pull; nothing arrived.
 fn refused(grants: &[Grant], mapping: &str) -> (String, String) {
-    let (lab, mut session) = analyst(grants, mapping);
+    let (fixture, mut session) = analyst(grants, mapping);
     let refused = refusal(Pull::everything().try_run(&mut session));
-    assert_eq!(lab.target_rows(), 0);
+    assert_eq!(fixture.target_rows(), 0);
     (refused.code().code().to_owned(), whole_text(&refused))
 }
 
 #[test]
 fn a_role_with_grants_usage_and_a_password_may_pull() {
-    let (lab, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
+    let (fixture, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
     let pulled = Pull::everything().batch(50).run(&mut session);
     assert_eq!((pulled.rows, pulled.rejected), (396, 4));
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn a_role_with_grants_may_pull_in_its_own_transaction() {
-    let (lab, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
+    let (fixture, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
     Pull::everything().batch(50).commit("caller").run(&mut session);
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn nothing_is_executable_by_everyone() {
 
 #[test]
 fn no_function_is_executable_by_public() {
-    let lab = Lab::with(&Rows::of(0));
-    let open = lab.stage_value(
+    let fixture = Fixture::with(&Rows::of(0));
+    let open = fixture.stage_value(
         "select string_agg(p.oid::regprocedure::text, ', ') from pg_proc p
          where p.pronamespace = 'lrs_extract'::regnamespace
            and has_function_privilege('public', p.oid, 'execute')",
@@ -106,12 +106,12 @@ fn a_password_that_the_source_did_not_ask_for_is_refused() {
 
 #[test]
 fn a_superuser_may_use_a_source_that_asks_for_no_password() {
-    let lab = Lab::with(&Rows::of(200));
-    lab.on_stage(&format!(
+    let fixture = Fixture::with(&Rows::of(200));
+    fixture.on_stage(&format!(
         "alter user mapping for current_user server lrs_source options (set user '{TRUSTED}', drop password)"
     ));
-    lab.pull_all();
-    lab.assert_all_rows();
+    fixture.pull_all();
+    fixture.assert_all_rows();
 }
 
 #[test]
@@ -123,38 +123,38 @@ fn the_worker_inserts_as_the_role_that_called() {
 
 #[test]
 fn row_level_security_of_the_target_holds_for_the_role() {
-    let (lab, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
-    lab.on_stage("alter table pipeline.aidt_raw enable row level security");
+    let (fixture, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
+    fixture.on_stage("alter table pipeline.aidt_raw enable row level security");
     let refused = refusal(Pull::everything().try_run(&mut session));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
-    assert_eq!(lab.target_rows(), 0);
+    assert_eq!(fixture.target_rows(), 0);
 }
 
 #[test]
 fn a_role_taken_by_set_role_is_the_role_that_pulls() {
-    let (lab, _) = analyst(&[Functions, ServerUsage], &with_password());
-    let mut session = lab.stage();
-    session.batch_execute(&format!("set role {}_analyst", lab.db)).expect("set role");
+    let (fixture, _) = analyst(&[Functions, ServerUsage], &with_password());
+    let mut session = fixture.stage();
+    session.batch_execute(&format!("set role {}_analyst", fixture.db)).expect("set role");
     let refused = refusal(Pull::everything().try_run(&mut session));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
 }
 
 #[test]
 fn a_role_that_may_not_log_in_pulls_through_set_role() {
-    let (lab, _) = analyst(&[Functions, ServerUsage, Target], &with_password());
-    let mut session = lab.stage();
+    let (fixture, _) = analyst(&[Functions, ServerUsage, Target], &with_password());
+    let mut session = fixture.stage();
     session
-        .batch_execute(&format!("alter role {0}_analyst nologin; set role {0}_analyst", lab.db))
+        .batch_execute(&format!("alter role {0}_analyst nologin; set role {0}_analyst", fixture.db))
         .expect("set role");
     Pull::everything().batch(50).run(&mut session);
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn a_function_in_the_callers_search_path_is_not_called_by_the_extension() {
-    let (lab, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
-    let role = format!("{}_analyst", lab.db);
-    lab.on_stage(&format!("create schema trap authorization {role}"));
+    let (fixture, mut session) = analyst(&[Functions, ServerUsage, Target], &with_password());
+    let role = format!("{}_analyst", fixture.db);
+    fixture.on_stage(&format!("create schema trap authorization {role}"));
     session
         .batch_execute(
             "create function trap.now() returns timestamptz language plpgsql as
@@ -168,37 +168,37 @@ fn a_function_in_the_callers_search_path_is_not_called_by_the_extension() {
         )
         .expect("the trap");
     Pull::everything().batch(50).run(&mut session);
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn who_may_not_pull_may_not_forget() {
-    let (lab, mut session) = analyst(&[Functions, ServerUsage], &with_password());
-    lab.pull_all();
+    let (fixture, mut session) = analyst(&[Functions, ServerUsage], &with_password());
+    fixture.pull_all();
     let forget = "select lrs_extract.forget('2025-03-01', '2025-08-01')";
     let refused = refusal(session.query(forget, &[]));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
-    lab.on_stage(&format!("grant insert on pipeline.aidt_raw to {}_analyst", lab.db));
+    fixture.on_stage(&format!("grant insert on pipeline.aidt_raw to {}_analyst", fixture.db));
     session.query(forget, &[]).expect("who may pull may forget");
 }
 
-/// A lab whose target belongs to a role that is no superuser, and a session of that role.
-fn owner_of_the_target() -> (Lab, Client, String) {
-    let (lab, session) = analyst(&[Functions, ServerUsage], &with_password());
-    let role = format!("{}_analyst", lab.db);
-    lab.on_stage(&format!(
+/// A fixture whose target belongs to a role that is no superuser, and a session of that role.
+fn owner_of_the_target() -> (Fixture, Client, String) {
+    let (fixture, session) = analyst(&[Functions, ServerUsage], &with_password());
+    let role = format!("{}_analyst", fixture.db);
+    fixture.on_stage(&format!(
         "alter schema pipeline owner to {role}; alter table pipeline.aidt_raw owner to {role}"
     ));
-    (lab, session, role)
+    (fixture, session, role)
 }
 
-fn is_superuser(lab: &Lab, role: &str) -> String {
-    lab.stage_value(&format!("select rolsuper from pg_roles where rolname = '{role}'"))
+fn is_superuser(fixture: &Fixture, role: &str) -> String {
+    fixture.stage_value(&format!("select rolsuper from pg_roles where rolname = '{role}'"))
 }
 
 #[test]
 fn a_cast_of_the_targets_owner_is_not_called_as_the_extensions_owner() {
-    let (lab, mut session, role) = owner_of_the_target();
+    let (fixture, mut session, role) = owner_of_the_target();
     session
         .batch_execute(&format!(
             "create type pipeline.e as enum ('x');
@@ -208,11 +208,12 @@ fn a_cast_of_the_targets_owner_is_not_called_as_the_extensions_owner() {
              alter table pipeline.aidt_raw add column z pipeline.e default 'x'"
         ))
         .expect("the trap");
-    lab.stage()
+    fixture
+        .stage()
         .query("select * from lrs_extract.plan('2025-03-01', '2025-08-01')", &[])
         .expect("a plan");
-    lab.pull_all();
-    assert_eq!(is_superuser(&lab, &role), "false");
+    fixture.pull_all();
+    assert_eq!(is_superuser(&fixture, &role), "false");
 }
 
 /// A trigger of the target that tries to become whoever the worker connected as.
@@ -229,7 +230,7 @@ const RESET_ROLE: &str = "
 
 #[test]
 fn a_trigger_does_not_get_at_the_role_that_the_worker_connected_as() {
-    let (lab, mut session, role) = owner_of_the_target();
+    let (fixture, mut session, role) = owner_of_the_target();
     session.batch_execute(RESET_ROLE).expect("a function");
     session
         .batch_execute(&format!(
@@ -240,18 +241,18 @@ fn a_trigger_does_not_get_at_the_role_that_the_worker_connected_as() {
         ))
         .expect("the trap");
     // As a superuser, through a function of the role; and through SET ROLE.
-    lab.stage().query("select pipeline.lure()", &[]).expect("the pull");
-    lab.assert_all_rows();
-    assert_eq!(is_superuser(&lab, &role), "false");
-    let mut stage = lab.stage();
+    fixture.stage().query("select pipeline.lure()", &[]).expect("the pull");
+    fixture.assert_all_rows();
+    assert_eq!(is_superuser(&fixture, &role), "false");
+    let mut stage = fixture.stage();
     stage.batch_execute(&format!("set role {role}")).expect("set role");
     Pull::everything().again().run(&mut stage);
-    assert_eq!(is_superuser(&lab, &role), "false");
+    assert_eq!(is_superuser(&fixture, &role), "false");
 }
 
 #[test]
 fn no_worker_starts_within_a_security_restricted_operation() {
-    let (lab, mut session, role) = owner_of_the_target();
+    let (fixture, mut session, role) = owner_of_the_target();
     session
         .batch_execute(&format!(
             "create table pipeline.bait (n int);
@@ -266,22 +267,23 @@ fn no_worker_starts_within_a_security_restricted_operation() {
              create index on pipeline.bait (pipeline.lure(n))"
         ))
         .expect("the trap");
-    let refused = refusal(lab.stage().simple_query("analyze pipeline.bait"));
+    let refused = refusal(fixture.stage().simple_query("analyze pipeline.bait"));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
     assert!(refused.message().contains("security-restricted"), "{}", whole_text(&refused));
-    assert_eq!(lab.target_rows(), 0);
+    assert_eq!(fixture.target_rows(), 0);
 }
 
 #[test]
 fn a_schema_of_somebody_else_is_not_moved_into() {
-    let lab = Lab::with(&Rows::of(0));
-    let role = format!("{}_squatter", lab.db);
-    lab.on_stage(&format!(
+    let fixture = Fixture::with(&Rows::of(0));
+    let role = format!("{}_squatter", fixture.db);
+    fixture.on_stage(&format!(
         "drop extension lrs_extract cascade; create role {role};
          alter schema lrs_extract owner to {role}"
     ));
-    let refused = refusal(lab.stage().simple_query("create extension lrs_extract"));
+    let refused = refusal(fixture.stage().simple_query("create extension lrs_extract"));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
     assert!(refused.message().contains(&role), "{}", whole_text(&refused));
-    lab.on_stage("alter schema lrs_extract owner to current_user; create extension lrs_extract");
+    fixture
+        .on_stage("alter schema lrs_extract owner to current_user; create extension lrs_extract");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
-use crate::fixture::{Lab, Pull, Rows, await_that};
+use crate::fixture::{Fixture, Pull, Rows, await_that};
 
 const SEEN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -23,13 +23,13 @@ const GATE: &str = "
     create trigger wait_at_gate before insert on pipeline.aidt_raw for each row
         when (new.\"timestamp\" >= '2025-04-01 00:00+00') execute function pipeline.wait_at_gate()";
 
-/// A lab with five months of rows, and the session that keeps the gate shut as long as it lives.
-fn lab_with_shut_gate() -> (Lab, Client) {
-    let lab = Lab::with(&Rows::of(3_000));
-    lab.on_stage(GATE);
-    let mut keeper = lab.stage();
+/// A fixture with five months of rows, and the session that keeps the gate shut as long as it lives.
+fn fixture_with_shut_gate() -> (Fixture, Client) {
+    let fixture = Fixture::with(&Rows::of(3_000));
+    fixture.on_stage(GATE);
+    let mut keeper = fixture.stage();
     keeper.batch_execute("select pg_advisory_lock(4, 1)").expect("the gate is shut");
-    (lab, keeper)
+    (fixture, keeper)
 }
 
 /// The lines that have come out of a pipe so far.
@@ -65,12 +65,12 @@ struct Psql {
 }
 
 impl Psql {
-    fn running(lab: &Lab, arguments: &[&str], sql: &str) -> Self {
-        let mut process = lab
+    fn running(fixture: &Fixture, arguments: &[&str], sql: &str) -> Self {
+        let mut process = fixture
             .pair
             .stage
             .tool("psql")
-            .args(["-X", "-t", "-d", &lab.db])
+            .args(["-X", "-t", "-d", &fixture.db])
             .args(arguments)
             .args(["-c", sql])
             .stdin(Stdio::null())
@@ -88,9 +88,11 @@ impl Psql {
     }
 
     /// Waits for a NOTICE of each of March's slices.
-    fn await_notices_of_march(&self, lab: &Lab) {
-        await_that("March is committed", SEEN_WITHIN, || slices_of_march(lab, "<> 'done'") == 0);
-        let slices = slices_of_march(lab, "= 'done'");
+    fn await_notices_of_march(&self, fixture: &Fixture) {
+        await_that("March is committed", SEEN_WITHIN, || {
+            slices_of_march(fixture, "<> 'done'") == 0
+        });
+        let slices = slices_of_march(fixture, "= 'done'");
         assert!(slices >= 3, "March has {slices} slices");
         await_that("a NOTICE of each slice of March", SEEN_WITHIN, || {
             self.notices.count("lrs_statement_2025_03") == slices
@@ -112,12 +114,12 @@ impl Drop for Psql {
 }
 
 /// How many slices of March have such a state; `usize::MAX` before the run is there.
-fn slices_of_march(lab: &Lab, state: &str) -> usize {
+fn slices_of_march(fixture: &Fixture, state: &str) -> usize {
     let sql = format!(
         "select case when exists (select from lrs_extract.slice) then count(*) end
          from lrs_extract.slice where partition like '%2025_03' and state {state}"
     );
-    lab.stage_value(&sql).parse().unwrap_or(usize::MAX)
+    fixture.stage_value(&sql).parse().unwrap_or(usize::MAX)
 }
 
 fn pull() -> String {
@@ -125,63 +127,63 @@ fn pull() -> String {
 }
 
 /// The run that psql leads is under way, as another session sees it.
-fn assert_still_running(lab: &Lab, psql: &mut Psql) {
-    assert_eq!(lab.last_run_state(), "running");
+fn assert_still_running(fixture: &Fixture, psql: &mut Psql) {
+    assert_eq!(fixture.last_run_state(), "running");
     assert!(!psql.has_ended(), "psql has ended: {:#?}", psql.notices.all());
 }
 
-fn batches(lab: &Lab) -> usize {
-    usize::try_from(lab.committed_batches()).expect("a count")
+fn batches(fixture: &Fixture) -> usize {
+    usize::try_from(fixture.committed_batches()).expect("a count")
 }
 
 #[test]
 fn a_notice_comes_as_each_slice_ends_while_the_run_goes_on() {
-    let (lab, keeper) = lab_with_shut_gate();
-    let mut psql = Psql::running(&lab, &[], &format!("select {}", pull()));
-    psql.await_notices_of_march(&lab);
-    assert_still_running(&lab, &mut psql);
+    let (fixture, keeper) = fixture_with_shut_gate();
+    let mut psql = Psql::running(&fixture, &[], &format!("select {}", pull()));
+    psql.await_notices_of_march(&fixture);
+    assert_still_running(&fixture, &mut psql);
     assert_eq!(psql.notices.count("2025_04"), 0, "{:#?}", psql.notices.all());
     drop(keeper);
     psql.assert_ends_well();
-    let slices = lab.stage_value("select count(*) from lrs_extract.slice");
+    let slices = fixture.stage_value("select count(*) from lrs_extract.slice");
     assert_eq!(psql.notices.count("% done").to_string(), slices, "{:#?}", psql.notices.all());
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn with_fetch_count_a_row_comes_as_each_batch_is_committed() {
-    let (lab, keeper) = lab_with_shut_gate();
-    let mut psql = Psql::running(&lab, &["-v", "FETCH_COUNT=1"], &format!("select {}", pull()));
-    psql.await_notices_of_march(&lab);
+    let (fixture, keeper) = fixture_with_shut_gate();
+    let mut psql = Psql::running(&fixture, &["-v", "FETCH_COUNT=1"], &format!("select {}", pull()));
+    psql.await_notices_of_march(&fixture);
     await_that("a row of each committed batch", SEEN_WITHIN, || {
-        psql.rows.count(A_ROW) == batches(&lab)
+        psql.rows.count(A_ROW) == batches(&fixture)
     });
-    assert_still_running(&lab, &mut psql);
+    assert_still_running(&fixture, &mut psql);
     drop(keeper);
     psql.assert_ends_well();
-    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&lab));
-    lab.assert_all_rows();
+    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&fixture));
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn without_fetch_count_notices_come_at_once_and_rows_at_the_end() {
-    let (lab, keeper) = lab_with_shut_gate();
-    let mut psql = Psql::running(&lab, &[], &format!("select {}", pull()));
-    psql.await_notices_of_march(&lab);
+    let (fixture, keeper) = fixture_with_shut_gate();
+    let mut psql = Psql::running(&fixture, &[], &format!("select {}", pull()));
+    psql.await_notices_of_march(&fixture);
     assert_eq!(psql.rows.count(A_ROW), 0, "{:#?}", psql.rows.all());
     drop(keeper);
     psql.assert_ends_well();
-    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&lab));
+    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&fixture));
 }
 
 #[test]
 fn from_the_function_notices_come_at_once_and_rows_at_the_end() {
-    let (lab, keeper) = lab_with_shut_gate();
+    let (fixture, keeper) = fixture_with_shut_gate();
     let sql = format!("select * from {}", pull());
-    let mut psql = Psql::running(&lab, &["-v", "FETCH_COUNT=1"], &sql);
-    psql.await_notices_of_march(&lab);
+    let mut psql = Psql::running(&fixture, &["-v", "FETCH_COUNT=1"], &sql);
+    psql.await_notices_of_march(&fixture);
     assert_eq!(psql.rows.count(A_ROW), 0, "{:#?}", psql.rows.all());
     drop(keeper);
     psql.assert_ends_well();
-    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&lab));
+    await_that("a row of each batch", SEEN_WITHIN, || psql.rows.count(A_ROW) == batches(&fixture));
 }

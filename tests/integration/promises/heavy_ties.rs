@@ -4,7 +4,7 @@
 use std::ops::Sub;
 use std::time::Duration;
 
-use crate::fixture::{Lab, Pull, Rows, await_that};
+use crate::fixture::{Fixture, Pull, Rows, await_that};
 
 const ROWS: i64 = 30_000;
 /// What the survey, the planner and the end of a walk may read besides.
@@ -38,29 +38,30 @@ impl Sub for Reads {
     }
 }
 
-/// A lab whose rows lie in a few days of April, so that one partition and one slice hold them.
-fn lab_with(rows: Rows) -> Lab {
-    let lab = Lab::with(&rows.between("2025-04-03", "2025-04-05"));
-    lab.on_source("create table acid.marker ()");
-    lab.on_stage("update lrs_extract.pipeline set slice_width = '40 days'");
-    lab
+/// A fixture whose rows lie in a few days of April, so that one partition and one slice hold them.
+fn fixture_with(rows: Rows) -> Fixture {
+    let fixture = Fixture::with(&rows.between("2025-04-03", "2025-04-05"));
+    fixture.on_source("create table acid.marker ()");
+    fixture.on_stage("update lrs_extract.pipeline set slice_width = '40 days'");
+    fixture
 }
 
 /// All that sessions which are gone by now have read. Their counts reach the statistics in the
 /// order in which the sessions went, so those of one more session are awaited.
-fn reads_so_far(lab: &Lab) -> Reads {
-    lab.assert_nothing_left_running();
+fn reads_so_far(fixture: &Fixture) -> Reads {
+    fixture.assert_nothing_left_running();
     let marks = || {
-        lab.source_value(
-            "select seq_scan from pg_stat_user_tables where relid = 'acid.marker'::regclass",
-        )
-        .parse::<i64>()
-        .unwrap_or(0)
+        fixture
+            .source_value(
+                "select seq_scan from pg_stat_user_tables where relid = 'acid.marker'::regclass",
+            )
+            .parse::<i64>()
+            .unwrap_or(0)
     };
     let before = marks();
-    lab.on_source("select from acid.marker");
+    fixture.on_source("select from acid.marker");
     await_that("the statistics arrive", Duration::from_secs(20), || marks() > before);
-    let row = lab.source().query_one(include_str!("../fixture/sql/source_reads.sql"), &[]);
+    let row = fixture.source().query_one(include_str!("../fixture/sql/source_reads.sql"), &[]);
     let row = row.expect("the counters");
     Reads {
         index_scans: row.get("index_scans"),
@@ -71,15 +72,15 @@ fn reads_so_far(lab: &Lab) -> Reads {
 }
 
 /// Pulls the period into the emptied target; the rows there are, and what was read of the source.
-fn reads_of_a_pull(lab: &Lab, (from, to): (&str, &str), batch: i64) -> (i64, Reads) {
-    lab.on_stage(
+fn reads_of_a_pull(fixture: &Fixture, (from, to): (&str, &str), batch: i64) -> (i64, Reads) {
+    fixture.on_stage(
         "truncate pipeline.aidt_raw, lrs_extract.batch;
          select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt')",
     );
-    let before = reads_so_far(lab);
-    let pulled = Pull::period(from, to).batch(batch).run(&mut lab.stage());
-    let reads = reads_so_far(lab) - before;
-    lab.assert_same_rows(from, to);
+    let before = reads_so_far(fixture);
+    let pulled = Pull::period(from, to).batch(batch).run(&mut fixture.stage());
+    let reads = reads_so_far(fixture) - before;
+    fixture.assert_same_rows(from, to);
     (pulled.rows, reads)
 }
 
@@ -92,9 +93,9 @@ fn assert_each_row_is_read_once(rows: i64, reads: &Reads) {
 }
 
 fn assert_pages_read_each_row_once(rows: Rows) {
-    let lab = lab_with(rows);
+    let fixture = fixture_with(rows);
     for batch in [500, 2_000] {
-        let (rows, reads) = reads_of_a_pull(&lab, APRIL, batch);
+        let (rows, reads) = reads_of_a_pull(&fixture, APRIL, batch);
         assert_eq!(rows, ROWS);
         assert_each_row_is_read_once(rows, &reads);
     }
@@ -123,11 +124,11 @@ fn groups_at_the_border_of_small_and_large_are_read_once() {
 
 #[test]
 fn unique_timestamps_are_read_once_and_by_one_query_a_page() {
-    let lab = lab_with(Rows::of(ROWS).nulls_every(51));
+    let fixture = fixture_with(Rows::of(ROWS).nulls_every(51));
     for batch in [500, 2_000] {
-        let (rows, reads) = reads_of_a_pull(&lab, INSIDE, batch);
+        let (rows, reads) = reads_of_a_pull(&fixture, INSIDE, batch);
         assert_each_row_is_read_once(rows, &reads);
-        let pages = lab.committed_batches();
+        let pages = fixture.committed_batches();
         assert!(pages >= rows / batch && rows > ROWS / 2, "{pages} pages of {rows} rows");
         assert!(reads.index_scans <= pages + pages / 10 + 10, "{pages} pages: {reads:?}");
     }

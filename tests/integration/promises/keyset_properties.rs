@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::fixture::{Lab, Pull, Rows};
+use crate::fixture::{Fixture, Pull, Rows};
 
 const CASES: u32 = 25;
 
@@ -50,7 +50,7 @@ fn period() -> impl Strategy<Value = (i32, i32)> {
 
 #[test]
 fn two_overlapping_pulls_leave_each_row_of_their_union_once() {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     let mut runner = TestRunner::new(Config {
         cases: CASES,
         max_shrink_iters: 60,
@@ -58,7 +58,7 @@ fn two_overlapping_pulls_leave_each_row_of_their_union_once() {
         ..Config::default()
     });
     let outcome = runner.run(&cases(), |case| {
-        pull_both_and_compare(&lab, &case);
+        pull_both_and_compare(&fixture, &case);
         Ok(())
     });
     if let Err(failure) = outcome {
@@ -66,10 +66,10 @@ fn two_overlapping_pulls_leave_each_row_of_their_union_once() {
     }
 }
 
-fn pull_both_and_compare(lab: &Lab, case: &Case) {
-    lab.on_source("truncate acid.lrs_statement_new");
-    case.rows.fill(&mut lab.source());
-    lab.on_stage(&format!(
+fn pull_both_and_compare(fixture: &Fixture, case: &Case) {
+    fixture.on_source("truncate acid.lrs_statement_new");
+    case.rows.fill(&mut fixture.source());
+    fixture.on_stage(&format!(
         "truncate pipeline.aidt_raw;
          select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt');
          update lrs_extract.pipeline set slice_width = interval '{} hours'",
@@ -77,17 +77,21 @@ fn pull_both_and_compare(lab: &Lab, case: &Case) {
     ));
     for (from, to) in [case.first, case.second] {
         let (from, to) = (moment(from), moment(to));
-        Pull::period(&from, &to).batch(case.batch).jobs(case.jobs).run(&mut lab.stage());
-        lab.assert_same_rows(&from, &to);
+        Pull::period(&from, &to).batch(case.batch).jobs(case.jobs).run(&mut fixture.stage());
+        fixture.assert_same_rows(&from, &to);
     }
-    assert_eq!(lab.target_rows().to_string(), rows_in_union(lab, case), "rows of the union");
+    assert_eq!(
+        fixture.target_rows().to_string(),
+        rows_in_union(fixture, case),
+        "rows of the union"
+    );
 }
 
-fn rows_in_union(lab: &Lab, case: &Case) -> String {
+fn rows_in_union(fixture: &Fixture, case: &Case) -> String {
     let within = |(from, to): (i32, i32)| {
         format!("(\"timestamp\" >= '{}' and \"timestamp\" < '{}')", moment(from), moment(to))
     };
-    lab.source_value(&format!(
+    fixture.source_value(&format!(
         "select count(*) from acid.lrs_statement_new where {} or {}",
         within(case.first),
         within(case.second)

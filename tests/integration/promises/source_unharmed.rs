@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::{Lab, Pull, Rows, await_that, refusal};
+use crate::fixture::{Fixture, Pull, Rows, await_that, refusal};
 
 /// Logs the reader's session settings from inside its statements, once a statement since it is
 /// stable.
@@ -16,25 +16,25 @@ const WATCH_SESSIONS: &str = "
         return true;
     end $$;";
 
-/// What the source has logged for this lab.
-fn log_lines(lab: &Lab) -> Vec<String> {
-    let of_lab = format!(" {} reader ", lab.db);
+/// What the source has logged for this fixture.
+fn log_lines(fixture: &Fixture) -> Vec<String> {
+    let of_fixture = format!(" {} reader ", fixture.db);
     // A statement of several lines goes on after a tab.
-    let log = lab.pair.source.log().replace("\n\t", " ");
-    log.lines().filter(|line| line.contains(&of_lab)).map(str::to_owned).collect()
+    let log = fixture.pair.source.log().replace("\n\t", " ");
+    log.lines().filter(|line| line.contains(&of_fixture)).map(str::to_owned).collect()
 }
 
 /// The settings seen in each statement that read rows.
 fn sessions_seen(setup: &str) -> Vec<String> {
-    let lab = Lab::with(&Rows::of(40));
-    lab.on_source(WATCH_SESSIONS);
-    lab.call_when_read("acid.note()");
+    let fixture = Fixture::with(&Rows::of(40));
+    fixture.on_source(WATCH_SESSIONS);
+    fixture.call_when_read("acid.note()");
     if !setup.is_empty() {
-        lab.on_stage(setup);
+        fixture.on_stage(setup);
     }
-    lab.pull_all();
+    fixture.pull_all();
     let seen: Vec<String> =
-        log_lines(&lab).into_iter().filter(|line| line.contains("SEEN ")).collect();
+        log_lines(&fixture).into_iter().filter(|line| line.contains("SEEN ")).collect();
     assert!(seen.len() >= 5, "a statement in each partition was watched: {seen:#?}");
     seen
 }
@@ -84,10 +84,10 @@ fn every_reading_session_names_its_run_and_worker() {
 
 /// Every statement of the reader, from the source's log.
 fn statements_of_a_pull(batch: i64) -> Vec<String> {
-    let lab = Lab::with(&Rows::of(3_000).nulls_every(5));
-    lab.on_source(&format!("alter database {} set log_statement = 'all'", lab.db));
-    Pull::everything().batch(batch).run(&mut lab.stage());
-    log_lines(&lab)
+    let fixture = Fixture::with(&Rows::of(3_000).nulls_every(5));
+    fixture.on_source(&format!("alter database {} set log_statement = 'all'", fixture.db));
+    Pull::everything().batch(batch).run(&mut fixture.stage());
+    log_lines(&fixture)
 }
 
 #[test]
@@ -115,13 +115,13 @@ fn rows_are_never_counted_on_the_source() {
 
 #[test]
 fn no_snapshot_is_held_between_pages() {
-    let lab = Lab::with(&Rows::of(4_000));
-    lab.slow_target(200);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(200));
+    let fixture = Fixture::with(&Rows::of(4_000));
+    fixture.slow_target(200);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
     let (mut longest, mut seen) = (0.0_f64, 0);
     let deadline = Instant::now() + Duration::from_secs(2);
     while Instant::now() < deadline {
-        let age = lab.source_value(
+        let age = fixture.source_value(
             "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
                     + case when count(*) = 0 then 1000 else 0 end
                from pg_stat_activity
@@ -133,7 +133,7 @@ fn no_snapshot_is_held_between_pages() {
             (longest, seen) = (longest.max(age), seen + 1);
         }
     }
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     let _ = running.result();
     assert!(seen > 0, "a reading session was seen");
     assert!(longest < 1.0, "a transaction of {longest} s on the source");
@@ -141,95 +141,101 @@ fn no_snapshot_is_held_between_pages() {
 
 #[test]
 fn a_byte_limit_slows_the_run_down() {
-    let lab = Lab::with(&Rows::of(3_000));
+    let fixture = Fixture::with(&Rows::of(3_000));
     // About 1.5 MB of statements: at this rate some three seconds.
-    lab.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 500000");
+    fixture.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 500000");
     let began = Instant::now();
-    Pull::everything().batch(300).run(&mut lab.stage());
+    Pull::everything().batch(300).run(&mut fixture.stage());
     assert!(began.elapsed() > Duration::from_millis(1_200), "took only {:?}", began.elapsed());
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn a_pause_holds_the_pages_back_and_its_end_lets_them_go() {
-    let lab = Lab::with(&Rows::of(1_000));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.on_source(
         "create table acid.pause ();
          insert into acid.pause default values;
          grant select on acid.pause to reader;
          create function acid.asked() returns boolean language plpgsql stable as
              $$ begin raise log 'PAUSE asked'; return exists (select from acid.pause); end $$",
     );
-    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
-    let running = lab.start(&Pull::everything().batch(100));
-    let asked = || log_lines(&lab).iter().filter(|line| line.contains("PAUSE asked")).count();
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
+    let running = fixture.start(&Pull::everything().batch(100));
+    let asked = || log_lines(&fixture).iter().filter(|line| line.contains("PAUSE asked")).count();
     await_that("the pause is asked for again and again", Duration::from_secs(30), || asked() >= 3);
-    assert_eq!(lab.committed_batches(), 0);
-    lab.on_source("delete from acid.pause");
+    assert_eq!(fixture.committed_batches(), 0);
+    fixture.on_source("delete from acid.pause");
     assert_eq!(running.pulled().rows, 1_000);
 }
 
 #[test]
 fn a_paused_run_can_be_cancelled() {
-    let lab = Lab::with(&Rows::of(1_000));
-    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
-    let running = lab.start(&Pull::everything().batch(100));
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
+    let running = fixture.start(&Pull::everything().batch(100));
     await_that("a worker is at work", Duration::from_secs(10), || {
-        !lab.stage_value(include_str!("../fixture/sql/workers.sql")).is_empty()
+        !fixture.stage_value(include_str!("../fixture/sql/workers.sql")).is_empty()
     });
-    lab.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     assert!(running.result().is_err());
-    lab.assert_nothing_left_running();
+    fixture.assert_nothing_left_running();
 }
 
 #[test]
 fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
-    let lab = Lab::with(&Rows::of(4_000).ties(3).nulls_every(4));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(4_000).ties(3).nulls_every(4));
+    fixture.on_source(
         "create table acid.pause ();
          grant select on acid.pause to reader;
          create function acid.asked() returns boolean language plpgsql stable as
              $$ begin raise log 'PAUSE asked'; return exists (select from acid.pause); end $$",
     );
-    lab.on_source(&format!("alter database {} set log_statement = 'all'", lab.db));
-    lab.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
-    lab.slow_target(20);
-    let running = lab.start_and_await_a_batch(&Pull::everything().batch(100));
-    lab.on_source("insert into acid.pause default values");
+    fixture.on_source(&format!("alter database {} set log_statement = 'all'", fixture.db));
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
+    fixture.slow_target(20);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    fixture.on_source("insert into acid.pause default values");
     await_that("both workers pause", Duration::from_secs(10), || {
-        lab.stage_value(
+        fixture.stage_value(
             "select count(*) from pg_stat_activity where datname = current_database()
              and backend_type = 'lrs_extract worker' and query like '%paused by pause_while'",
         ) == "2"
     });
-    let lines = |of: &str| log_lines(&lab).iter().filter(|line| line.contains(of)).count();
-    let (pages, asked, batches) = (lines("copy ("), lines("PAUSE asked"), lab.committed_batches());
+    let lines = |of: &str| log_lines(&fixture).iter().filter(|line| line.contains(of)).count();
+    let (pages, asked, batches) =
+        (lines("copy ("), lines("PAUSE asked"), fixture.committed_batches());
     await_that("the pause is asked for twice by each", Duration::from_secs(10), || {
         lines("PAUSE asked") >= asked + 4
     });
-    assert_eq!((lines("copy ("), lab.committed_batches()), (pages, batches), "pages and batches");
-    lab.on_source("delete from acid.pause");
+    assert_eq!(
+        (lines("copy ("), fixture.committed_batches()),
+        (pages, batches),
+        "pages and batches"
+    );
+    fixture.on_source("delete from acid.pause");
     assert_eq!(running.pulled().rows, 4_000);
-    lab.assert_all_rows();
+    fixture.assert_all_rows();
 }
 
 /// Pulls 24 MB of statements, one every `interval`, by two workers with a byte limit; gives the rate
 /// they came at, as a part of the limit.
 fn part_of_the_byte_limit(interval: &str) -> f64 {
     const LIMIT: f64 = 5_000_000.0;
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(&format!(
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
         "insert into acid.lrs_statement_new
          select '2025-03-01'::timestamptz + n * interval '{interval}',
                 acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
          from generate_series(0, 24 * 150) n"
     ));
-    lab.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
+    fixture.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
     let began = Instant::now();
-    Pull::everything().batch(200).jobs(2).run(&mut lab.stage());
+    Pull::everything().batch(200).jobs(2).run(&mut fixture.stage());
     let took = began.elapsed().as_secs_f64();
-    let bytes: f64 = lab.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
-    lab.assert_all_rows();
+    let bytes: f64 =
+        fixture.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
+    fixture.assert_all_rows();
     bytes / took / LIMIT
 }
 
@@ -248,9 +254,9 @@ fn a_worker_that_is_left_alone_takes_the_whole_byte_limit() {
 
 /// A pull whose `pause_while` is `query`, and what it was refused with.
 fn refused_pause(query: &str) -> (String, String) {
-    let lab = Lab::with(&Rows::of(100));
-    lab.on_stage(&format!("update lrs_extract.pipeline set pause_while = $q${query}$q$"));
-    let refused = refusal(Pull::everything().try_run(&mut lab.stage()));
+    let fixture = Fixture::with(&Rows::of(100));
+    fixture.on_stage(&format!("update lrs_extract.pipeline set pause_while = $q${query}$q$"));
+    let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
     assert!(refused.hint().is_some_and(|hint| hint.contains("one boolean")), "{refused:?}");
     (refused.code().code().to_owned(), refused.message().to_owned())
 }
@@ -266,17 +272,17 @@ fn a_pause_that_is_no_single_boolean_is_refused_in_words() {
 
 #[test]
 fn a_pause_that_changes_settings_changes_none_of_the_walks() {
-    let lab = Lab::with(&Rows::of(40));
-    lab.on_source(WATCH_SESSIONS);
-    lab.call_when_read("acid.note()");
-    lab.on_stage(
+    let fixture = Fixture::with(&Rows::of(40));
+    fixture.on_source(WATCH_SESSIONS);
+    fixture.call_when_read("acid.note()");
+    fixture.on_stage(
         "update lrs_extract.pipeline set pause_while =
              $q$select set_config('default_transaction_read_only', 'off', false) is null
                     or set_config('statement_timeout', '0', false) is null$q$",
     );
-    lab.pull_all();
+    fixture.pull_all();
     let seen: Vec<String> =
-        log_lines(&lab).into_iter().filter(|line| line.contains("SEEN ")).collect();
+        log_lines(&fixture).into_iter().filter(|line| line.contains("SEEN ")).collect();
     assert!(!seen.is_empty());
     for line in seen {
         assert!(

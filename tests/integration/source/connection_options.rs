@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::{Lab, Pair, Pull, Rows, refusal, whole_text};
+use crate::fixture::{Fixture, Pair, Pull, Rows, refusal, whole_text};
 
 fn assert_refused(sql: &str, said: &[&str]) {
-    let lab = Lab::bare(Pair::shared());
-    lab.on_stage("create server good foreign data wrapper lrs_extract");
-    let refused = refusal(lab.stage().batch_execute(sql));
+    let fixture = Fixture::bare(Pair::shared());
+    fixture.on_stage("create server good foreign data wrapper lrs_extract");
+    let refused = refusal(fixture.stage().batch_execute(sql));
     for word in said {
         assert!(whole_text(&refused).contains(word), "{word:?} in {}", whole_text(&refused));
     }
@@ -77,26 +77,26 @@ fn a_bad_value_of_an_option_is_refused_as_it_is_set() {
 
 #[test]
 fn password_required_is_for_superusers() {
-    let lab = Lab::with(&Rows::of(0));
-    let role = format!("{}_recorder", lab.db);
-    lab.on_stage(&format!(
+    let fixture = Fixture::with(&Rows::of(0));
+    let role = format!("{}_recorder", fixture.db);
+    fixture.on_stage(&format!(
         "create role {role} login password 'x'; grant usage on foreign server lrs_source to {role}"
     ));
     let mapping = "create user mapping for current_user server lrs_source
                    options (user 'reader', password_required 'false')";
-    let refused = refusal(lab.stage_as(&role, "x").batch_execute(mapping));
+    let refused = refusal(fixture.stage_as(&role, "x").batch_execute(mapping));
     assert!(whole_text(&refused).contains("password_required"), "{}", whole_text(&refused));
 }
 
 /// A permanent error: at once, with a hint, and without the password.
 fn refused_connection(change: &str) -> String {
-    let lab = Lab::with(&Rows::of(10));
-    lab.on_stage(change);
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.on_stage(change);
     let began = Instant::now();
-    let refused = refusal(Pull::everything().try_run(&mut lab.stage()));
+    let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
     assert!(began.elapsed() < Duration::from_secs(8), "only after {:?}", began.elapsed());
     assert!(refused.hint().is_some(), "a hint in {}", whole_text(&refused));
-    lab.assert_nothing_left_running();
+    fixture.assert_nothing_left_running();
     whole_text(&refused)
 }
 

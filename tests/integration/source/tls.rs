@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::fixture::{
-    Authority, Lab, Pair, Pull, Rows, Server, ServerPlan, Version, refusal, whole_text,
+    Authority, Fixture, Pair, Pull, Rows, Server, ServerPlan, Version, refusal, whole_text,
 };
 
 const RIGHT_HOST: &str = "source.example";
@@ -52,14 +52,14 @@ struct Reach<'a> {
 }
 
 impl Reach<'_> {
-    fn lab(&self) -> Lab {
-        let lab = Lab::bare(self.pair.clone());
-        Rows::of(50).fill(&mut lab.source());
+    fn fixture(&self) -> Fixture {
+        let fixture = Fixture::bare(self.pair.clone());
+        Rows::of(50).fill(&mut fixture.source());
         let source: &Server = &self.pair.source;
         let root = self.authority.map_or(String::new(), |name| {
             format!(", sslrootcert '{}'", source.file(name).display())
         });
-        lab.on_stage(&format!(
+        fixture.on_stage(&format!(
             "create server lrs_source foreign data wrapper lrs_extract options (
                  host '{}', hostaddr '127.0.0.1', port '{}', dbname '{}', sslmode '{}' {root});
              create user mapping for current_user server lrs_source
@@ -67,20 +67,20 @@ impl Reach<'_> {
              update lrs_extract.pipeline set retries = 1, retry_delay = '10 ms'",
             self.host,
             source.port(),
-            lab.db,
+            fixture.db,
             self.sslmode
         ));
-        lab
+        fixture
     }
 
     /// The rows arrive; says whether the connection was encrypted.
     fn assert_connects(&self, encrypted: bool) {
-        let lab = self.lab();
-        assert_eq!(Pull::everything().run(&mut lab.stage()).rows, 50);
+        let fixture = self.fixture();
+        assert_eq!(Pull::everything().run(&mut fixture.stage()).rows, 50);
         let log = self.pair.source.log();
-        let authorized = format!("connection authorized: user=reader database={}", lab.db);
+        let authorized = format!("connection authorized: user=reader database={}", fixture.db);
         let mut lines = log.lines().filter(|line| line.contains(&authorized)).peekable();
-        assert!(lines.peek().is_some(), "a connection to {} in the log", lab.db);
+        assert!(lines.peek().is_some(), "a connection to {} in the log", fixture.db);
         for line in lines {
             assert_eq!(line.contains("SSL enabled"), encrypted, "{line}");
         }
@@ -88,12 +88,12 @@ impl Reach<'_> {
 
     /// Refused in words that contain `said`, with no connection let in.
     fn assert_refused(&self, said: &str) {
-        let lab = self.lab();
-        let refused = refusal(Pull::everything().try_run(&mut lab.stage()));
+        let fixture = self.fixture();
+        let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
         let words = whole_text(&refused).to_lowercase();
         assert!(words.contains(said), "{said:?} in {words}");
         assert!(refused.hint().is_some(), "a hint in {words}");
-        let authorized = format!("connection authorized: user=reader database={}", lab.db);
+        let authorized = format!("connection authorized: user=reader database={}", fixture.db);
         assert!(!self.pair.source.log().contains(&authorized), "a connection was let in");
     }
 }

@@ -1,48 +1,49 @@
 //! The mapping: every kind of value source, and what is refused before anything is read.
 
-use crate::fixture::{Lab, Pull, Rows, refusal, whole_text};
+use crate::fixture::{Fixture, Pull, Rows, refusal, whole_text};
 
 const WHOLE: &str = r#"{"id": "8f87ccde-bb56-4c2e-ab83-44982ef22df0", "actor": {"mbox": "m", "name": "Ann"},
     "object": {"id": "o"}, "result": {"score": 7.50, "success": true, "parts": [1, {"a": 2}], "none": null}}"#;
 
-fn lab() -> Lab {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(&format!(
+fn fixture() -> Fixture {
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
         "insert into acid.lrs_statement_new values ('2025-04-01 12:00+00', $json${WHOLE}$json$, 77)"
     ));
-    lab
+    fixture
 }
 
-fn set_mapping(lab: &Lab, mapping: &str) -> Result<(), postgres::Error> {
-    lab.stage()
+fn set_mapping(fixture: &Fixture, mapping: &str) -> Result<(), postgres::Error> {
+    fixture
+        .stage()
         .batch_execute(&format!("update lrs_extract.pipeline set mapping = $json${mapping}$json$"))
 }
 
 /// The one target row as JSON, after a pull with this mapping.
-fn pulled_row(lab: &Lab, mapping: &str, columns: &str) -> String {
-    set_mapping(lab, mapping).expect("a good mapping");
-    assert_eq!(lab.pull_all().rows, 1);
-    lab.stage_value(&format!("select row({columns}) from pipeline.aidt_raw"))
+fn pulled_row(fixture: &Fixture, mapping: &str, columns: &str) -> String {
+    set_mapping(fixture, mapping).expect("a good mapping");
+    assert_eq!(fixture.pull_all().rows, 1);
+    fixture.stage_value(&format!("select row({columns}) from pipeline.aidt_raw"))
 }
 
 /// Refused, either as it is set or as it is used, in words that contain `said`; nothing was read.
 fn assert_refused(mapping: &str, said: &str) {
-    let lab = lab();
-    let refused = match set_mapping(&lab, mapping) {
+    let fixture = fixture();
+    let refused = match set_mapping(&fixture, mapping) {
         Err(error) => refusal::<()>(Err(error)),
-        Ok(()) => refusal(Pull::everything().try_run(&mut lab.stage())),
+        Ok(()) => refusal(Pull::everything().try_run(&mut fixture.stage())),
     };
     let words = whole_text(&refused);
     assert!(words.contains(said), "{said:?} in {words}");
     assert!(["22", "42"].contains(&&refused.code().code()[..2]), "{words}");
     assert!(refused.hint().is_some(), "a hint in {words}");
-    assert_eq!((lab.target_rows(), lab.committed_batches()), (0, 0));
+    assert_eq!((fixture.target_rows(), fixture.committed_batches()), (0, 0));
 }
 
 #[test]
 fn values_come_from_paths_sources_constants_and_the_statement() {
-    let lab = lab();
-    lab.on_stage("alter table pipeline.aidt_raw add actor bigint, add score numeric, add success boolean, add part int");
+    let fixture = fixture();
+    fixture.on_stage("alter table pipeline.aidt_raw add actor bigint, add score numeric, add success boolean, add part int");
     let mapping = r#"{
         "user_id": {"path": ["actor", "name"]},
         "object_type": {"first_of": [["object", "objectType"], ["object", "id"]]},
@@ -57,7 +58,7 @@ fn values_come_from_paths_sources_constants_and_the_statement() {
     let columns = "user_id, object_type, \"timestamp\" at time zone 'UTC', actor, partner_id, flag, score, \
                    success, part, id";
     assert_eq!(
-        pulled_row(&lab, mapping, columns),
+        pulled_row(&fixture, mapping, columns),
         "(Ann,o,\"2025-04-01 12:00:00\",77,A,N,7.50,t,2,)"
     );
 }
@@ -67,7 +68,7 @@ fn a_path_to_an_object_or_array_gives_its_json() {
     let mapping =
         r#"{"user_id": {"path": ["result", "parts"]}, "statement": {"path": ["object"]}}"#;
     let columns = "user_id::jsonb = '[1, {\"a\": 2}]', \"statement\" = '{\"id\": \"o\"}'";
-    assert_eq!(pulled_row(&lab(), mapping, columns), "(t,t)");
+    assert_eq!(pulled_row(&fixture(), mapping, columns), "(t,t)");
 }
 
 #[test]
@@ -78,18 +79,18 @@ fn a_default_stands_in_for_what_is_missing_or_null() {
         "partner_id": {"path": ["result", "none"], "default": "none"}
     }"#;
     assert_eq!(
-        pulled_row(&lab(), mapping, "user_id, object_type, partner_id"),
+        pulled_row(&fixture(), mapping, "user_id, object_type, partner_id"),
         "(nobody,Activity,none)"
     );
 }
 
 #[test]
 fn a_column_that_is_not_named_takes_its_default() {
-    let lab = lab();
-    lab.on_stage("alter table pipeline.aidt_raw alter partner_id set default 'of the table'");
+    let fixture = fixture();
+    fixture.on_stage("alter table pipeline.aidt_raw alter partner_id set default 'of the table'");
     let mapping = r#"{"statement": {"statement": true}}"#;
     let columns = "partner_id, flag, inserted_at is not null, id";
-    assert_eq!(pulled_row(&lab, mapping, columns), "(\"of the table\",N,t,)");
+    assert_eq!(pulled_row(&fixture, mapping, columns), "(\"of the table\",N,t,)");
 }
 
 #[test]
@@ -139,23 +140,23 @@ fn a_column_that_the_source_lacks_is_refused() {
 
 #[test]
 fn a_generated_column_as_a_destination_is_refused() {
-    let lab = lab();
-    lab.on_stage("alter table pipeline.aidt_raw add doubled text generated always as (user_id || user_id) stored");
-    set_mapping(&lab, r#"{"doubled": {"path": ["id"]}}"#).expect("kept");
-    let refused = refusal(Pull::everything().try_run(&mut lab.stage()));
+    let fixture = fixture();
+    fixture.on_stage("alter table pipeline.aidt_raw add doubled text generated always as (user_id || user_id) stored");
+    set_mapping(&fixture, r#"{"doubled": {"path": ["id"]}}"#).expect("kept");
+    let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
     assert!(whole_text(&refused).contains("doubled"), "{}", whole_text(&refused));
 }
 
 #[test]
 fn a_missing_target_is_refused_by_name() {
-    let lab = lab();
-    let refused = match lab
+    let fixture = fixture();
+    let refused = match fixture
         .stage()
         .batch_execute("update lrs_extract.pipeline set target_table = 'pipeline.nowhere'")
     {
         Err(error) => refusal::<()>(Err(error)),
-        Ok(()) => refusal(Pull::everything().try_run(&mut lab.stage())),
+        Ok(()) => refusal(Pull::everything().try_run(&mut fixture.stage())),
     };
     assert!(whole_text(&refused).contains("nowhere"), "{}", whole_text(&refused));
-    assert_eq!(lab.committed_batches(), 0);
+    assert_eq!(fixture.committed_batches(), 0);
 }

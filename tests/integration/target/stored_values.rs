@@ -5,7 +5,7 @@ mod sound;
 
 use std::collections::BTreeMap;
 
-use crate::fixture::{Lab, Pull, Pulled, Rows};
+use crate::fixture::{Fixture, Pull, Pulled, Rows};
 
 /// Kinds of statements that every compressing storage compresses, whatever the method.
 const COMPRESSIBLE: [&str; 3] = ["answer", "flood", "same"];
@@ -21,74 +21,74 @@ struct Stored {
     methods: String,
 }
 
-/// A lab whose source holds a few statements of every size.
-fn lab_of_every_size() -> Lab {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(include_str!("../fixture/sql/statements_of_every_size.sql"));
-    lab
+/// A fixture whose source holds a few statements of every size.
+fn fixture_of_every_size() -> Fixture {
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(include_str!("../fixture/sql/statements_of_every_size.sql"));
+    fixture
 }
 
 /// The methods that the stage can be asked for: none before 14, and lz4 where it was built with it.
-fn methods_to_ask_for(lab: &Lab) -> Vec<String> {
+fn methods_to_ask_for(fixture: &Fixture) -> Vec<String> {
     let known = "select array_to_string(enumvals, ' ') from pg_settings
                  where name = 'default_toast_compression'";
-    lab.stage_value(known).split_whitespace().map(str::to_owned).collect()
+    fixture.stage_value(known).split_whitespace().map(str::to_owned).collect()
 }
 
 /// Runs `check` on an empty target for each method that its column can ask for, and at least once.
-fn for_each_method(lab: &Lab, mut check: impl FnMut(&str)) {
-    let methods = methods_to_ask_for(lab);
+fn for_each_method(fixture: &Fixture, mut check: impl FnMut(&str)) {
+    let methods = methods_to_ask_for(fixture);
     if methods.is_empty() {
         check("pglz");
     }
     for method in methods {
-        empty_target(lab);
-        lab.on_stage(&format!(
+        empty_target(fixture);
+        fixture.on_stage(&format!(
             "alter table pipeline.aidt_raw alter \"statement\" set compression {method}"
         ));
         check(&method);
     }
 }
 
-fn empty_target(lab: &Lab) {
-    lab.on_stage(
+fn empty_target(fixture: &Fixture) {
+    fixture.on_stage(
         "truncate pipeline.aidt_raw, lrs_extract.reject;
          select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt')",
     );
 }
 
-fn set_storage(lab: &Lab, storage: &str) {
-    lab.on_stage(&format!(
+fn set_storage(fixture: &Fixture, storage: &str) {
+    fixture.on_stage(&format!(
         "alter table pipeline.aidt_raw alter \"statement\" set storage {storage}"
     ));
 }
 
 /// Pulls in a session with these settings, and everything by the fast path.
-fn pull_in_session(lab: &Lab, settings: &str) -> Pulled {
-    let mut stage = lab.stage();
+fn pull_in_session(fixture: &Fixture, settings: &str) -> Pulled {
+    let mut stage = fixture.stage();
     stage.batch_execute(settings).expect("the settings");
     let pulled = Pull::everything().batch(150).run(&mut stage);
-    assert_eq!(lab.stage_value("select sum(fallbacks) from lrs_extract.batch"), "0");
+    assert_eq!(fixture.stage_value("select sum(fallbacks) from lrs_extract.batch"), "0");
     pulled
 }
 
 /// Pulls the same rows into `pipeline.by_server`, a table like the target, whose jsonb and
 /// compression are the server's work.
-fn pull_by_the_server(lab: &Lab) {
-    lab.on_stage(
+fn pull_by_the_server(fixture: &Fixture) {
+    fixture.on_stage(
         "drop table if exists pipeline.by_server;
          create table pipeline.by_server (like pipeline.aidt_raw including all);
          update lrs_extract.pipeline set target_table = 'pipeline.by_server'",
     );
-    let mut stage = lab.stage();
+    let mut stage = fixture.stage();
     stage.batch_execute("set lrs_extract.fast_jsonb = off").expect("the setting");
     Pull::everything().again().run(&mut stage);
-    lab.on_stage("update lrs_extract.pipeline set target_table = 'pipeline.aidt_raw'");
+    fixture.on_stage("update lrs_extract.pipeline set target_table = 'pipeline.aidt_raw'");
 }
 
 /// How `table` stores the statements, by their kind.
-fn stored(lab: &Lab, table: &str) -> BTreeMap<String, Stored> {
-    let method = if methods_to_ask_for(lab).is_empty() {
+fn stored(fixture: &Fixture, table: &str) -> BTreeMap<String, Stored> {
+    let method = if methods_to_ask_for(fixture).is_empty() {
         // 13 has no name for it; a value that was taken apart and put together is as large as can be,
         // and one out of line is told without its header of four bytes.
         "case when pg_column_size(\"statement\") < pg_column_size(\"statement\" || '{}') - 4 then 'pglz' end"
@@ -100,7 +100,7 @@ fn stored(lab: &Lab, table: &str) -> BTreeMap<String, Stored> {
                 string_agg(distinct coalesce({method}, 'none'), ' ')
          from {table} group by 1"
     );
-    let rows = lab.stage().query(&sql, &[]).expect("the sizes");
+    let rows = fixture.stage().query(&sql, &[]).expect("the sizes");
     rows.iter()
         .map(|row| {
             (row.get(0), Stored { rows: row.get(1), bytes: row.get(2), methods: row.get(3) })
@@ -110,19 +110,19 @@ fn stored(lab: &Lab, table: &str) -> BTreeMap<String, Stored> {
 
 /// How many statements of `table` lie in its toast table. The short fields that a server may put
 /// there to make room are not counted.
-fn out_of_line(lab: &Lab, table: &str) -> i64 {
+fn out_of_line(fixture: &Fixture, table: &str) -> i64 {
     let find =
         format!("select reltoastrelid::regclass from pg_class where oid = '{table}'::regclass");
-    let toast = lab.stage_value(&find);
+    let toast = fixture.stage_value(&find);
     let count = format!(
         "select count(*) from (select from {toast} group by chunk_id
                                having sum(length(chunk_data)) > 500) v"
     );
-    lab.stage_value(&count).parse().expect("a count")
+    fixture.stage_value(&count).parse().expect("a count")
 }
 
-fn assert_compressed_by(lab: &Lab, method: &str) {
-    let found = stored(lab, "pipeline.aidt_raw");
+fn assert_compressed_by(fixture: &Fixture, method: &str) {
+    let found = stored(fixture, "pipeline.aidt_raw");
     for kind in COMPRESSIBLE {
         assert_eq!(found[kind].methods, method, "{kind}: {found:#?}");
     }
@@ -133,8 +133,8 @@ fn assert_compressed_by(lab: &Lab, method: &str) {
 }
 
 /// The methods that the statements worth compressing were compressed by.
-fn compressed_in(lab: &Lab, table: &str) -> String {
-    let found = stored(lab, table);
+fn compressed_in(fixture: &Fixture, table: &str) -> String {
+    let found = stored(fixture, table);
     let mut methods: Vec<&str> = COMPRESSIBLE
         .iter()
         .filter_map(|kind| found.get(*kind))
@@ -154,59 +154,59 @@ fn assert_same_room(ours: &BTreeMap<String, Stored>, theirs: &BTreeMap<String, S
 }
 
 /// The target equals `pipeline.by_server` in its values, and in how they are stored.
-fn assert_stored_as_by_the_server(lab: &Lab) {
+fn assert_stored_as_by_the_server(fixture: &Fixture) {
     let (ours, theirs) = ("pipeline.aidt_raw", "pipeline.by_server");
-    assert_same_room(&stored(lab, ours), &stored(lab, theirs));
-    assert_eq!(out_of_line(lab, ours), out_of_line(lab, theirs), "values out of line");
+    assert_same_room(&stored(fixture, ours), &stored(fixture, theirs));
+    assert_eq!(out_of_line(fixture, ours), out_of_line(fixture, theirs), "values out of line");
     let columns = "id, user_id, object_type, \"statement\", \"timestamp\", flag, partner_id";
     let differing = format!(
         "select count(*) from (select {columns} from {ours} except all select {columns} from {theirs}) d"
     );
-    assert_eq!(lab.stage_value(&differing), "0");
+    assert_eq!(fixture.stage_value(&differing), "0");
 }
 
 #[test]
 fn values_are_compressed_by_the_columns_method_whatever_the_setting_says() {
-    let lab = lab_of_every_size();
-    for setting in methods_to_ask_for(&lab) {
-        for_each_method(&lab, |method| {
-            pull_in_session(&lab, &format!("set default_toast_compression = {setting}"));
-            assert_compressed_by(&lab, method);
-            lab.assert_all_rows();
+    let fixture = fixture_of_every_size();
+    for setting in methods_to_ask_for(&fixture) {
+        for_each_method(&fixture, |method| {
+            pull_in_session(&fixture, &format!("set default_toast_compression = {setting}"));
+            assert_compressed_by(&fixture, method);
+            fixture.assert_all_rows();
         });
     }
 }
 
 #[test]
 fn values_are_pglz_where_neither_column_nor_setting_says_anything() {
-    let lab = lab_of_every_size();
-    pull_in_session(&lab, "");
-    assert_compressed_by(&lab, "pglz");
-    lab.assert_all_rows();
+    let fixture = fixture_of_every_size();
+    pull_in_session(&fixture, "");
+    assert_compressed_by(&fixture, "pglz");
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn values_are_compressed_by_the_setting_of_the_session() {
-    let lab = lab_of_every_size();
-    for method in methods_to_ask_for(&lab) {
+    let fixture = fixture_of_every_size();
+    for method in methods_to_ask_for(&fixture) {
         for fast_jsonb in ["on", "off"] {
-            empty_target(&lab);
+            empty_target(&fixture);
             let settings = format!(
                 "set default_toast_compression = {method}; set lrs_extract.fast_jsonb = {fast_jsonb}"
             );
-            pull_in_session(&lab, &settings);
-            assert_compressed_by(&lab, &method);
-            lab.assert_all_rows();
+            pull_in_session(&fixture, &settings);
+            assert_compressed_by(&fixture, &method);
+            fixture.assert_all_rows();
         }
     }
 }
 
 #[test]
 fn values_are_compressed_by_the_setting_of_the_transaction_that_pulls_itself() {
-    let lab = lab_of_every_size();
-    for method in methods_to_ask_for(&lab) {
-        empty_target(&lab);
-        let mut stage = lab.stage();
+    let fixture = fixture_of_every_size();
+    for method in methods_to_ask_for(&fixture) {
+        empty_target(&fixture);
+        let mut stage = fixture.stage();
         let mut transaction = stage.transaction().expect("a transaction");
         transaction
             .batch_execute(&format!(
@@ -215,43 +215,43 @@ fn values_are_compressed_by_the_setting_of_the_transaction_that_pulls_itself() {
             ))
             .expect("the pull");
         transaction.commit().expect("the commit");
-        assert_compressed_by(&lab, &method);
-        lab.assert_all_rows();
+        assert_compressed_by(&fixture, &method);
+        fixture.assert_all_rows();
     }
 }
 
 #[test]
 fn values_are_compressed_by_the_setting_of_the_database() {
-    let lab = lab_of_every_size();
-    for method in methods_to_ask_for(&lab) {
-        empty_target(&lab);
-        let db = &lab.db;
-        lab.on_stage(&format!("alter database {db} set default_toast_compression = {method}"));
-        pull_in_session(&lab, "");
-        assert_compressed_by(&lab, &method);
-        lab.assert_all_rows();
+    let fixture = fixture_of_every_size();
+    for method in methods_to_ask_for(&fixture) {
+        empty_target(&fixture);
+        let db = &fixture.db;
+        fixture.on_stage(&format!("alter database {db} set default_toast_compression = {method}"));
+        pull_in_session(&fixture, "");
+        assert_compressed_by(&fixture, &method);
+        fixture.assert_all_rows();
     }
 }
 
 #[test]
 fn values_are_compressed_by_the_setting_of_the_role_before_that_of_the_database() {
-    let lab = lab_of_every_size();
-    for method in methods_to_ask_for(&lab) {
-        empty_target(&lab);
-        let db = &lab.db;
-        lab.on_stage(&format!(
+    let fixture = fixture_of_every_size();
+    for method in methods_to_ask_for(&fixture) {
+        empty_target(&fixture);
+        let db = &fixture.db;
+        fixture.on_stage(&format!(
             "alter database {db} set default_toast_compression = pglz;
              alter role postgres in database {db} set default_toast_compression = {method}"
         ));
-        pull_in_session(&lab, "");
-        assert_compressed_by(&lab, &method);
-        lab.assert_all_rows();
+        pull_in_session(&fixture, "");
+        assert_compressed_by(&fixture, &method);
+        fixture.assert_all_rows();
     }
 }
 
 /// A target of two partitions, of which one takes the first half of the statements.
-fn partitioned_target(lab: &Lab) {
-    lab.on_stage(
+fn partitioned_target(fixture: &Fixture) {
+    fixture.on_stage(
         "create table pipeline.parted (like pipeline.aidt_raw including all) partition by range (\"timestamp\");
          drop table pipeline.aidt_raw;
          alter table pipeline.parted rename to aidt_raw;
@@ -263,81 +263,81 @@ fn partitioned_target(lab: &Lab) {
 
 #[test]
 fn partitions_compress_by_their_own_columns_methods() {
-    let lab = lab_of_every_size();
-    partitioned_target(&lab);
-    let methods = methods_to_ask_for(&lab);
+    let fixture = fixture_of_every_size();
+    partitioned_target(&fixture);
+    let methods = methods_to_ask_for(&fixture);
     for (early, late) in methods.iter().flat_map(|one| methods.iter().map(move |two| (one, two))) {
-        empty_target(&lab);
-        lab.on_stage(&format!(
+        empty_target(&fixture);
+        fixture.on_stage(&format!(
             "alter table pipeline.early alter \"statement\" set compression {early};
              alter table pipeline.late alter \"statement\" set compression {late}"
         ));
-        pull_in_session(&lab, "");
-        assert_eq!(compressed_in(&lab, "pipeline.early"), *early);
-        assert_eq!(compressed_in(&lab, "pipeline.late"), *late);
-        lab.assert_all_rows();
+        pull_in_session(&fixture, "");
+        assert_eq!(compressed_in(&fixture, "pipeline.early"), *early);
+        assert_eq!(compressed_in(&fixture, "pipeline.late"), *late);
+        fixture.assert_all_rows();
     }
 }
 
 #[test]
 fn partitions_store_values_by_their_own_columns_storage() {
-    let lab = lab_of_every_size();
-    partitioned_target(&lab);
-    lab.on_stage("alter table pipeline.late alter \"statement\" set storage external");
-    pull_in_session(&lab, "");
-    assert_eq!(compressed_in(&lab, "pipeline.early"), "pglz");
-    assert_eq!(compressed_in(&lab, "pipeline.late"), "none");
-    lab.assert_all_rows();
+    let fixture = fixture_of_every_size();
+    partitioned_target(&fixture);
+    fixture.on_stage("alter table pipeline.late alter \"statement\" set storage external");
+    pull_in_session(&fixture, "");
+    assert_eq!(compressed_in(&fixture, "pipeline.early"), "pglz");
+    assert_eq!(compressed_in(&fixture, "pipeline.late"), "none");
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn a_table_that_toasts_later_than_others_keeps_values_plain_until_then() {
-    let lab = lab_of_every_size();
-    lab.on_stage("alter table pipeline.aidt_raw set (toast_tuple_target = 8160)");
+    let fixture = fixture_of_every_size();
+    fixture.on_stage("alter table pipeline.aidt_raw set (toast_tuple_target = 8160)");
     for fast_jsonb in ["off", "on"] {
-        empty_target(&lab);
-        pull_in_session(&lab, &format!("set lrs_extract.fast_jsonb = {fast_jsonb}"));
-        let found = stored(&lab, "pipeline.aidt_raw");
+        empty_target(&fixture);
+        pull_in_session(&fixture, &format!("set lrs_extract.fast_jsonb = {fast_jsonb}"));
+        let found = stored(&fixture, "pipeline.aidt_raw");
         assert_eq!(found["answer"].methods, "none", "fast_jsonb {fast_jsonb}");
         assert_eq!(found["flood"].methods, "pglz", "fast_jsonb {fast_jsonb}");
-        lab.assert_all_rows();
+        fixture.assert_all_rows();
     }
 }
 
 #[test]
 fn small_statements_are_not_compressed() {
-    let lab = lab_of_every_size();
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
-        assert_eq!(stored(&lab, "pipeline.aidt_raw")["small"].methods, "none");
+    let fixture = fixture_of_every_size();
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
+        assert_eq!(stored(&fixture, "pipeline.aidt_raw")["small"].methods, "none");
     });
 }
 
 #[test]
 fn large_statements_lie_out_of_line_and_compressible_ones_take_little_room() {
-    let lab = lab_of_every_size();
-    for_each_method(&lab, |method| {
-        pull_in_session(&lab, "");
-        let found = stored(&lab, "pipeline.aidt_raw");
+    let fixture = fixture_of_every_size();
+    for_each_method(&fixture, |method| {
+        pull_in_session(&fixture, "");
+        let found = stored(&fixture, "pipeline.aidt_raw");
         let large: i64 = LARGE.iter().map(|kind| found[*kind].rows).sum();
-        assert!(large > 0 && out_of_line(&lab, "pipeline.aidt_raw") >= large, "{method}");
+        assert!(large > 0 && out_of_line(&fixture, "pipeline.aidt_raw") >= large, "{method}");
         for kind in LARGE {
             assert!(found[kind].bytes / found[kind].rows > 150_000, "{method}: {found:#?}");
         }
         assert!(found["same"].bytes / found["same"].rows < 2_000, "{method}: {found:#?}");
         assert!(found["flood"].bytes / found["flood"].rows < 20_000, "{method}: {found:#?}");
-        lab.assert_all_rows();
+        fixture.assert_all_rows();
     });
 }
 
 fn assert_this_storage_is_as_the_server_does_it(storage: &str) {
-    let lab = lab_of_every_size();
-    set_storage(&lab, storage);
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
-        lab.assert_all_rows();
-        pull_by_the_server(&lab);
-        assert_stored_as_by_the_server(&lab);
+    let fixture = fixture_of_every_size();
+    set_storage(&fixture, storage);
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
+        fixture.assert_all_rows();
+        pull_by_the_server(&fixture);
+        assert_stored_as_by_the_server(&fixture);
     });
 }
 
@@ -363,24 +363,24 @@ fn storage_plain_is_as_the_server_does_it() {
 
 #[test]
 fn storage_external_compresses_nothing() {
-    let lab = lab_of_every_size();
-    set_storage(&lab, "external");
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
-        assert!(stored(&lab, "pipeline.aidt_raw").values().all(|kind| kind.methods == "none"));
+    let fixture = fixture_of_every_size();
+    set_storage(&fixture, "external");
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
+        assert!(stored(&fixture, "pipeline.aidt_raw").values().all(|kind| kind.methods == "none"));
     });
 }
 
 #[test]
 fn storage_plain_rejects_what_a_page_cannot_hold() {
-    let lab = lab_of_every_size();
-    set_storage(&lab, "plain");
-    let pulled = pull_in_session(&lab, "");
+    let fixture = fixture_of_every_size();
+    set_storage(&fixture, "plain");
+    let pulled = pull_in_session(&fixture, "");
     assert_eq!((pulled.rows, pulled.rejected), (900, 40));
-    let found = stored(&lab, "pipeline.aidt_raw");
+    let found = stored(&fixture, "pipeline.aidt_raw");
     assert!(found.values().all(|kind| kind.methods == "none"), "{found:#?}");
     assert!(found.keys().eq(["answer", "small"]), "{found:#?}");
     let said = "select string_agg(distinct sqlstate, ' ') from lrs_extract.reject";
-    assert_eq!(lab.stage_value(said), "54000");
-    lab.assert_all_rows();
+    assert_eq!(fixture.stage_value(said), "54000");
+    fixture.assert_all_rows();
 }

@@ -1,22 +1,22 @@
 //! All shapes of xAPI statements, through the shipped mapping.
 
-use crate::fixture::{Lab, Rows};
+use crate::fixture::{Fixture, Rows};
 
 /// What the target holds for a statement, `column` as text.
 fn column_of(column: &str, statements: &[&str]) -> Vec<String> {
-    let lab = Lab::with(&Rows::of(0));
+    let fixture = Fixture::with(&Rows::of(0));
     for (minute, statement) in statements.iter().enumerate() {
-        lab.on_source(&format!(
+        fixture.on_source(&format!(
             "insert into acid.lrs_statement_new values
                  ('2025-04-01 00:00+00'::timestamptz + interval '{minute} minutes', $json${statement}$json$, null)"
         ));
     }
-    let pulled = lab.pull_all();
+    let pulled = fixture.pull_all();
     assert_eq!((pulled.rows, pulled.rejected), (i64::try_from(statements.len()).unwrap(), 0));
     let sql = format!(
         "select coalesce({column}::text, '-') from pipeline.aidt_raw order by \"timestamp\""
     );
-    lab.stage().query(&sql, &[]).expect("the column").iter().map(|row| row.get(0)).collect()
+    fixture.stage().query(&sql, &[]).expect("the column").iter().map(|row| row.get(0)).collect()
 }
 
 fn user_ids(actors: &[&str]) -> Vec<String> {
@@ -126,12 +126,12 @@ fn the_same_id_twice_makes_two_rows() {
 fn a_deep_extension_and_every_json_number_arrive_unchanged() {
     let statement = r#"{"result": {"extensions": {"https://e.example/x": [1, -0, 1.10, 1e400, 12345678901234567890123,
         0.1e-7, {"": {"b": [[], {}, "\u00e9\t\"/\\", "\ud83d\ude00"]}}, true, false, null]}}}"#;
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(&format!(
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
         "insert into acid.lrs_statement_new values ('2025-04-01 00:00+00', $json${statement}$json$, 1)"
     ));
-    lab.pull_all();
-    lab.assert_all_rows();
+    fixture.pull_all();
+    fixture.assert_all_rows();
 }
 
 #[test]
@@ -143,26 +143,26 @@ fn a_statement_that_is_nested_hundreds_deep_arrives_as_it_is() {
 
 #[test]
 fn statements_of_a_megabyte_arrive_unchanged() {
-    let lab = Lab::with(&Rows::of(0));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(
         "insert into acid.lrs_statement_new
          select '2025-04-01 00:00+00', jsonb_build_object('n', n, 'same', repeat('x', 1000000),
              'random', (select string_agg(md5(i::text), '') from generate_series(n, n + 30000) i)), n
          from generate_series(1, 12) n",
     );
-    lab.pull_all();
-    lab.assert_all_rows();
+    fixture.pull_all();
+    fixture.assert_all_rows();
 }
 
 #[test]
 fn a_statement_of_200_megabytes_passes_among_small_ones() {
-    let lab = Lab::with(&Rows::of(50));
-    lab.on_source(
+    let fixture = Fixture::with(&Rows::of(50));
+    fixture.on_source(
         "insert into acid.lrs_statement_new
          select '2025-04-01 00:00+00', jsonb_build_object('id', md5('huge')::uuid,
              'text', repeat(md5('huge'), 200 * 32768)), 7",
     );
-    let pulled = lab.pull_all();
+    let pulled = fixture.pull_all();
     assert_eq!((pulled.rows, pulled.rejected), (51, 0));
     let of = |column: &str, table: &str| {
         format!(
@@ -170,7 +170,7 @@ fn a_statement_of_200_megabytes_passes_among_small_ones() {
               where {column} ->> 'id' = md5('huge')::uuid::text"
         )
     };
-    let sent = lab.source_value(&of("full_statement", "acid.lrs_statement_new"));
+    let sent = fixture.source_value(&of("full_statement", "acid.lrs_statement_new"));
     assert!(sent.ends_with(&format!(" {}", 200 << 20)), "{sent}");
-    assert_eq!(lab.stage_value(&of("statement", "pipeline.aidt_raw")), sent);
+    assert_eq!(fixture.stage_value(&of("statement", "pipeline.aidt_raw")), sent);
 }

@@ -1,25 +1,25 @@
 //! What was stored is sound: it outlives a dump, indexes find it, and amcheck finds nothing.
 
-use super::{assert_same_room, for_each_method, lab_of_every_size, pull_in_session, stored};
-use crate::fixture::Lab;
+use super::{assert_same_room, fixture_of_every_size, for_each_method, pull_in_session, stored};
+use crate::fixture::Fixture;
 use crate::operations::dump::restored;
 
 #[test]
 fn values_survive_a_dump_and_its_restoration() {
-    let lab = lab_of_every_size();
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
+    let fixture = fixture_of_every_size();
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
     });
-    let copy = restored(&lab);
+    let copy = restored(&fixture);
     let content = "select count(*) || ' ' || md5(string_agg(r::text, ',' order by \"timestamp\"))
                    from pipeline.aidt_raw r";
-    assert_eq!(copy.stage_value(content), lab.stage_value(content));
-    assert_same_room(&stored(&lab, "pipeline.aidt_raw"), &stored(&copy, "pipeline.aidt_raw"));
+    assert_eq!(copy.stage_value(content), fixture.stage_value(content));
+    assert_same_room(&stored(&fixture, "pipeline.aidt_raw"), &stored(&copy, "pipeline.aidt_raw"));
 }
 
 /// Indexes that hold fields, parts of statements, and whole statements as they were stored.
-fn create_indexes(lab: &Lab) {
-    lab.on_stage(
+fn create_indexes(fixture: &Fixture) {
+    fixture.on_stage(
         "create unique index by_id on pipeline.aidt_raw (id);
          create index by_time on pipeline.aidt_raw (\"timestamp\", user_id);
          create index by_kind on pipeline.aidt_raw ((\"statement\" ->> 'kind'), object_type);
@@ -31,11 +31,11 @@ fn create_indexes(lab: &Lab) {
 
 #[test]
 fn an_index_over_statements_finds_each_of_them() {
-    let lab = lab_of_every_size();
-    lab.on_stage("create index by_statement on pipeline.aidt_raw (\"statement\") where \"statement\" ->> 'kind' = 'answer'");
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
-        let mut stage = lab.stage();
+    let fixture = fixture_of_every_size();
+    fixture.on_stage("create index by_statement on pipeline.aidt_raw (\"statement\") where \"statement\" ->> 'kind' = 'answer'");
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
+        let mut stage = fixture.stage();
         stage
             .batch_execute(
                 "set enable_seqscan = off; set enable_bitmapscan = off;
@@ -55,17 +55,17 @@ fn an_index_over_statements_finds_each_of_them() {
 
 #[test]
 fn amcheck_finds_nothing() {
-    let lab = lab_of_every_size();
+    let fixture = fixture_of_every_size();
     let available = "select count(*) from pg_available_extensions where name = 'amcheck'";
-    if lab.stage_value(available) == "0" {
+    if fixture.stage_value(available) == "0" {
         println!("the stage has no amcheck");
         return;
     }
-    lab.on_stage("create extension amcheck");
-    create_indexes(&lab);
-    for_each_method(&lab, |_| {
-        pull_in_session(&lab, "");
-        lab.on_stage(include_str!("../../fixture/sql/amcheck.sql"));
-        lab.assert_all_rows();
+    fixture.on_stage("create extension amcheck");
+    create_indexes(&fixture);
+    for_each_method(&fixture, |_| {
+        pull_in_session(&fixture, "");
+        fixture.on_stage(include_str!("../../fixture/sql/amcheck.sql"));
+        fixture.assert_all_rows();
     });
 }
