@@ -30,8 +30,8 @@ stop_kept() {
     fi
     while read -r folder; do
         [ -d "$folder" ] || continue
-        lab_stop "$folder/source"
-        lab_stop "$folder/stage"
+        server_stop "$folder/source"
+        server_stop "$folder/stage"
         rm -rf "$folder"
         echo "stopped and deleted $folder"
     done <"$kept_list"
@@ -68,12 +68,12 @@ on_exit() {
     if [ "$status" -ne 0 ] && [ -n "$folder" ] && [ "$finished" = no ]; then
         printf '\nerror: the demo failed (exit %s); the stage'\''s log ends:\n' "$status" >&2
         tail -n 15 "$folder/stage/log" >&2 2>/dev/null || true
-        LAB_REMOVE=("$folder")
+        SERVERS_REMOVE=("$folder")
     fi
-    lab_cleanup
+    servers_cleanup
     exit "$status"
 }
-lab_trap
+servers_trap
 trap on_exit EXIT
 
 step "what is needed"
@@ -85,26 +85,26 @@ step "lrs_extract, built and installed for 16"
 "$here/install-extension.sh" "$PG16_CONFIG"
 
 step "a source (13) and a stage (16), each on a socket of its own"
-folder=$(lab_folder lrs-demo)
-[ "$keep" = 1 ] || LAB_REMOVE=("$folder")
+folder=$(server_folder lrs-demo)
+[ "$keep" = 1 ] || SERVERS_REMOVE=("$folder")
 source_dir=$folder/source
 stage_dir=$folder/stage
-lab_initdb "$source_dir" "$PG13_CONFIG"
-lab_initdb "$stage_dir" "$PG16_CONFIG"
+server_initdb "$source_dir" "$PG13_CONFIG"
+server_initdb "$stage_dir" "$PG16_CONFIG"
 # The source asks its reader for a password, as a source in life does.
 sed -i '1i local all srcuser scram-sha-256' "$source_dir/data/pg_hba.conf"
-lab_start "$source_dir"
-lab_start "$stage_dir"
+server_start "$source_dir"
+server_start "$stage_dir"
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
-on_source() { lab_psql "$source_dir" -d srcdb "$@"; }
-on_stage() { lab_psql "$stage_dir" -d stagedb "$@"; }
+on_source() { server_psql "$source_dir" -d srcdb "$@"; }
+on_stage() { server_psql "$stage_dir" -d stagedb "$@"; }
 
-lab_psql "$source_dir" -c 'create database srcdb'
-lab_psql "$stage_dir" -c 'create database stagedb'
+server_psql "$source_dir" -c 'create database srcdb'
+server_psql "$stage_dir" -c 'create database stagedb'
 
 step "the source: $rows statements"
-PSQL="$(lab_bin "$source_dir")/psql" "$here/sample_source.sh" "$rows" \
+PSQL="$(server_bin "$source_dir")/psql" "$here/sample_source.sh" "$rows" \
     -h "$source_dir" -p 5432 -U postgres -d srcdb
 on_source <<SQL
 set password_encryption = 'scram-sha-256';
@@ -178,28 +178,28 @@ if [ "$source_rows" -ne $((target_rows + rejected_rows)) ]; then
     echo "NOT equal: source rows and target rows + rejects differ by" \
         "$((source_rows - target_rows - rejected_rows))"
     finished=yes
-    LAB_REMOVE=("$folder")
+    SERVERS_REMOVE=("$folder")
     exit 1
 fi
 if [ "$again" -ne 0 ]; then
     echo "NOT done: the second pull found $again batches to do"
     finished=yes
-    LAB_REMOVE=("$folder")
+    SERVERS_REMOVE=("$folder")
     exit 1
 fi
 echo "equal"
 finished=yes
 
 if [ "$keep" = 1 ]; then
-    # They outlive this script: nothing for lab_cleanup to stop.
-    LAB_STARTED=()
+    # They outlive this script: nothing for servers_cleanup to stop.
+    SERVERS_STARTED=()
     printf '%s\n' "$folder" >>"$kept_list"
     cat <<TEXT
 
 Both servers stay up (KEEP=1). To reach them:
 
-  source  $(lab_bin "$source_dir")/psql -h $source_dir -p 5432 -U postgres -d srcdb
-  stage   $(lab_bin "$stage_dir")/psql -h $stage_dir -p 5432 -U postgres -d stagedb
+  source  $(server_bin "$source_dir")/psql -h $source_dir -p 5432 -U postgres -d srcdb
+  stage   $(server_bin "$stage_dir")/psql -h $stage_dir -p 5432 -U postgres -d stagedb
 
 To stop and delete them:
 

@@ -33,7 +33,7 @@ export USER=${USER:-$(id -un)}
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
 
 # pgrx's own server keeps its clusters and its socket here.
-pgdata=$(lab_folder lrs-test)
+pgdata=$(server_folder lrs-test)
 logs=$(mktemp -d)
 
 # The postmasters that work in a folder of ours, by their pid files.
