@@ -1,4 +1,4 @@
-# The commands of every day; what they do is in tests/lab and benches.
+# The commands of every day; what they do is in tests/tools and benches.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo stop test bench install fmt lint clean
 
@@ -6,24 +6,24 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 setup: ## install what is missing to build and test (Debian 12)
-	@tests/lab/install.sh
+	@tests/tools/install.sh
 
 demo: ## a whole pull on throwaway servers (ROWS=200000 BATCH=50000 KEEP=1)
-	@ROWS='$(ROWS)' BATCH='$(BATCH)' KEEP='$(KEEP)' tests/lab/demo.sh
+	@ROWS='$(ROWS)' BATCH='$(BATCH)' KEEP='$(KEEP)' tests/tools/demo.sh
 
 stop: ## stop the servers that make demo KEEP=1 left up
-	@tests/lab/demo.sh stop
+	@tests/tools/demo.sh stop
 
 test: ## every test on every version found (VERSIONS="13 16" TEST=name)
-	@VERSIONS='$(VERSIONS)' tests/lab/test.sh $(TEST)
+	@VERSIONS='$(VERSIONS)' tests/tools/test.sh $(TEST)
 
 bench: ## measure against COPY piped into COPY and postgres_fdw
 	@benches/run.sh
 
 install: ## build and install into a server of yours (PG_CONFIG=…)
 	@test -n '$(PG_CONFIG)' || { echo 'usage: make install PG_CONFIG=/path/to/pg_config' >&2; exit 2; }
-	@tests/lab/install.sh --tools
-	@tests/lab/install-extension.sh '$(PG_CONFIG)'
+	@tests/tools/install.sh --tools
+	@tests/tools/install-extension.sh '$(PG_CONFIG)'
 
 fmt: ## format the sources
 	@cargo fmt

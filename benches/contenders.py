@@ -34,7 +34,7 @@ class Failed(Exception):
 
 
 class Server:
-    """A throwaway server, as tests/lab/servers.sh lays it out."""
+    """A throwaway server, as tests/tools/servers.sh lays it out."""
 
     def __init__(self, folder, database):
         self.folder = Path(folder)

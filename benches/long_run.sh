@@ -12,8 +12,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=../tests/lab/servers.sh
-. "$here/../tests/lab/servers.sh"
+# shellcheck source=../tests/tools/servers.sh
+. "$here/../tests/tools/servers.sh"
 # shellcheck source=rig.sh
 . "$here/rig.sh"
 
@@ -28,8 +28,8 @@ rig_whole_number HUGE_MB "$huge"
 results=$(rig_results)
 rig_needs
 
-folder=$(lab_folder lrs-long)
-LAB_REMOVE=("$folder")
+folder=$(server_folder lrs-long)
+SERVERS_REMOVE=("$folder")
 source_dir=$folder/source
 stage_dir=$folder/stage
 on_exit() {
@@ -42,10 +42,10 @@ on_exit() {
         printf '\nerror: the long run failed (exit %s); the stage'\''s log ends:\n' "$status" >&2
         tail -n 10 "$stage_dir/log" >&2
     fi
-    lab_cleanup
+    servers_cleanup
     exit "$status"
 }
-lab_trap
+servers_trap
 trap on_exit EXIT
 
 step "lrs_extract, the release build"
@@ -59,8 +59,8 @@ rig_server "$stage_dir" "$PG16_CONFIG"
 rig_fill "$source_dir" standard "$rows"
 rig_stage "$stage_dir" "$source_dir"
 
-on_stage() { lab_psql "$stage_dir" -d stagedb "$@"; }
-on_source() { lab_psql "$source_dir" -d srcdb "$@"; }
+on_stage() { server_psql "$stage_dir" -d stagedb "$@"; }
+on_source() { server_psql "$source_dir" -d srcdb "$@"; }
 
 # watched_pull HEADING: pulls everything into the emptied target; Markdown.
 watched_pull() {
@@ -70,7 +70,7 @@ watched_pull() {
         -c checkpoint >/dev/null
     begin=$EPOCHREALTIME
     python3 "$here/memory.py" "$(head -n 1 "$stage_dir/data/postmaster.pid")" 'lrs_extract worker' "$folder/peaks" \
-        "$(lab_bin "$stage_dir")/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$stage_dir" -p 5432 -U postgres -d stagedb \
+        "$(server_bin "$stage_dir")/psql" -X -q -At -v ON_ERROR_STOP=1 -h "$stage_dir" -p 5432 -U postgres -d stagedb \
         -c "set client_min_messages = warning" -c "select count(*) from lrs_extract.pull('2025-03-01', '2025-08-01', $batch, jobs => $jobs)" \
         >"$folder/batches"
     seconds=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # What run.sh and long_run.sh share, as functions to be sourced after
-# tests/lab/servers.sh: throwaway servers with the settings of a measurement, a
+# tests/tools/servers.sh: throwaway servers with the settings of a measurement, a
 # source filled with a data set, a stage with the extension.
 
 rig_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-rig_lab=$rig_here/../tests/lab
+rig_tools=$rig_here/../tests/tools
 
 # The same for source and stages. Nothing that a careful administrator would
 # not set: every commit is flushed, and full pages are written.
@@ -24,8 +24,8 @@ rig_results() {
 # rig_needs: installs what is missing; the versions found are variables then.
 rig_needs() {
     step "what is needed"
-    "$rig_lab/install.sh"
-    rig_cache=$("$rig_lab/install.sh" --cache)
+    "$rig_tools/install.sh"
+    rig_cache=$("$rig_tools/install.sh" --cache)
     # shellcheck source=/dev/null
     . "$rig_cache/env.sh"
     # Not meant for the servers here.
@@ -55,7 +55,7 @@ rig_install() {
                 return 1
             }
         else
-            "$rig_lab/install-extension.sh" "$pg_config" || {
+            "$rig_tools/install-extension.sh" "$pg_config" || {
                 echo "error: lrs_extract could not be built for $("$pg_config" --version)" >&2
                 return 1
             }
@@ -73,38 +73,38 @@ rig_library() {
 rig_server() {
     local dir=$1 pg_config=$2
     shift 2
-    lab_initdb "$dir" "$pg_config"
+    server_initdb "$dir" "$pg_config"
     printf '%s\n' "$RIG_SETTINGS" "$@" >>"$dir/data/postgresql.conf"
-    lab_start "$dir"
+    server_start "$dir"
 }
 
 # rig_fill DIR DATASET ROWS: database srcdb in the source in DIR, made anew.
 rig_fill() {
     local dir=$1 dataset=$2 rows=$3
-    lab_psql "$dir" -c 'set client_min_messages = warning' -c 'drop database if exists srcdb' -c 'create database srcdb'
+    server_psql "$dir" -c 'set client_min_messages = warning' -c 'drop database if exists srcdb' -c 'create database srcdb'
     case $dataset in
     standard)
         # No odd statements: what the peers cannot cast would end them.
-        ODD=0 PSQL="$(lab_bin "$dir")/psql" "$rig_lab/sample_source.sh" "$rows" \
+        ODD=0 PSQL="$(server_bin "$dir")/psql" "$rig_tools/sample_source.sh" "$rows" \
             -h "$dir" -p 5432 -U postgres -d srcdb
         ;;
     korean | small)
         printf 'adding %s statements (%s) …\n' "$rows" "$dataset"
-        lab_psql "$dir" -d srcdb -v rows="$rows" -f "$rig_here/source_$dataset.sql"
+        server_psql "$dir" -d srcdb -v rows="$rows" -f "$rig_here/source_$dataset.sql"
         ;;
     *)
         echo "error: DATASET is standard, korean or small, not '$dataset'" >&2
         return 2
         ;;
     esac
-    lab_psql "$dir" -c checkpoint
+    server_psql "$dir" -c checkpoint
 }
 
 # rig_stage DIR SOURCE_DIR: database stagedb with the target and the extension.
 rig_stage() {
     local dir=$1 source_dir=$2
-    lab_psql "$dir" -c 'set client_min_messages = warning' -c 'drop database if exists stagedb' -c 'create database stagedb'
-    lab_psql "$dir" -d stagedb -v source_host="$source_dir" -f "$rig_here/stage.sql"
+    server_psql "$dir" -c 'set client_min_messages = warning' -c 'drop database if exists stagedb' -c 'create database stagedb'
+    server_psql "$dir" -d stagedb -v source_host="$source_dir" -f "$rig_here/stage.sql"
 }
 
 # What the head of a report says about the checkout, if it is one.

@@ -16,8 +16,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=../tests/lab/servers.sh
-. "$here/../tests/lab/servers.sh"
+# shellcheck source=../tests/tools/servers.sh
+. "$here/../tests/tools/servers.sh"
 # shellcheck source=rig.sh
 . "$here/rig.sh"
 
@@ -82,8 +82,8 @@ else
     echo "DuckDB and its postgres extension cannot be had: going on without" >&2
 fi
 
-folder=$(lab_folder lrs-bench)
-LAB_REMOVE=("$folder")
+folder=$(server_folder lrs-bench)
+SERVERS_REMOVE=("$folder")
 finished=no
 on_exit() {
     local status=$?
@@ -100,10 +100,10 @@ on_exit() {
             tail -n 5 "$log" >&2
         done
     fi
-    lab_cleanup
+    servers_cleanup
     exit "$status"
 }
-lab_trap
+servers_trap
 trap on_exit EXIT
 
 step "lrs_extract, the release build"
@@ -144,7 +144,7 @@ for dataset in $datasets; do
         rig_stage "$stage" "$folder/source"
         if [ "${stages[i]}" != 16 ] && [ -f "$("${configs[i]}" --sharedir)/extension/postgres_fdw.control" ] &&
             [ -f "$("${configs[i]}" --sharedir)/extension/dblink.control" ]; then
-            lab_psql "$stage" -d stagedb -v source_host="$folder/source" -f "$here/stage_contrib.sql"
+            server_psql "$stage" -d stagedb -v source_host="$folder/source" -f "$here/stage_contrib.sql"
         fi
     done
     step "measuring, $rounds round(s)"
@@ -155,7 +155,7 @@ for dataset in $datasets; do
 done
 
 step "stopping the servers"
-lab_cleanup
+servers_cleanup
 
 step "results"
 python3 "$here/report.py" --settings "${settings//$'\n'/, }, synchronous_commit = on${pull_settings:+; for pull alone: $pull_settings}" \

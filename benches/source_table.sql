@@ -1,4 +1,4 @@
--- The source's table of tests/lab/sample_source.sql, without rows: five months
+-- The source's table of tests/tools/sample_source.sql, without rows: five months
 -- from 2025-03 on. Included by the data sets that are not that sample.
 
 \set ON_ERROR_STOP on

@@ -10,8 +10,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=../tests/lab/servers.sh
-. "$here/../tests/lab/servers.sh"
+# shellcheck source=../tests/tools/servers.sh
+. "$here/../tests/tools/servers.sh"
 # shellcheck source=rig.sh
 . "$here/rig.sh"
 
@@ -22,11 +22,11 @@ rig_whole_number ROUNDS "$rounds"
 results=$(rig_results)
 rig_needs
 
-folder=$(lab_folder lrs-care)
-LAB_REMOVE=("$folder")
+folder=$(server_folder lrs-care)
+SERVERS_REMOVE=("$folder")
 source_dir=$folder/source
 stage_dir=$folder/stage
-lab_trap
+servers_trap
 
 step "lrs_extract, the release build"
 rig_install "$PG16_CONFIG"
@@ -38,7 +38,7 @@ rig_server "$stage_dir" "$PG16_CONFIG" "autovacuum = off"
 rig_fill "$source_dir" standard "$rows"
 rig_stage "$stage_dir" "$source_dir"
 
-on_stage() { lab_psql "$stage_dir" -d stagedb "$@"; }
+on_stage() { server_psql "$stage_dir" -d stagedb "$@"; }
 
 # Name | batch | what is done before it | what undoes that. A function for triggers is there.
 on_stage -c "create function pipeline.pass() returns trigger language plpgsql as 'begin return new; end'"

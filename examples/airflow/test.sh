@@ -10,9 +10,9 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-lab=$here/../../tests/lab
-# shellcheck source=../../tests/lab/servers.sh
-. "$lab/servers.sh"
+tools=$here/../../tests/tools
+# shellcheck source=../../tests/tools/servers.sh
+. "$tools/servers.sh"
 
 airflow=${AIRFLOW:-3}
 requirements=$here/requirements-airflow$airflow.txt
@@ -37,20 +37,20 @@ on_exit() {
         tail -n 40 "$folder/airflow.log" >&2 2>/dev/null || true
         tail -n 15 "$folder/stage/log" >&2 2>/dev/null || true
     fi
-    lab_cleanup
+    servers_cleanup
     exit "$status"
 }
-lab_trap
+servers_trap
 trap on_exit EXIT
 
 step "what is needed"
-"$lab/install.sh"
+"$tools/install.sh"
 # shellcheck source=/dev/null
-. "$("$lab/install.sh" --cache)/env.sh"
+. "$("$tools/install.sh" --cache)/env.sh"
 
 step "Airflow $airflow"
-folder=$(lab_folder lrs-air)
-LAB_REMOVE=("$folder")
+folder=$(server_folder lrs-air)
+SERVERS_REMOVE=("$folder")
 venv=${VENV:-$folder/venv}
 if [ ! -x "$venv/bin/airflow" ]; then
     "${PYTHON:-python3}" -m venv "$venv"
@@ -67,26 +67,26 @@ unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS 
 "$venv/bin/airflow" db migrate >"$folder/airflow.log" 2>&1
 
 step "lrs_extract, built and installed for 16"
-"$lab/install-extension.sh" "$PG16_CONFIG" "${PROFILE:-release}"
+"$tools/install-extension.sh" "$PG16_CONFIG" "${PROFILE:-release}"
 
 step "a source (13) and a stage (16)"
 source_dir=$folder/source
 stage_dir=$folder/stage
-lab_initdb "$source_dir" "$PG13_CONFIG"
-lab_initdb "$stage_dir" "$PG16_CONFIG"
+server_initdb "$source_dir" "$PG13_CONFIG"
+server_initdb "$stage_dir" "$PG16_CONFIG"
 # Both ask for a password, as servers in life do.
 sed -i '1i local all srcuser scram-sha-256' "$source_dir/data/pg_hba.conf"
 sed -i '1i local all etl scram-sha-256' "$stage_dir/data/pg_hba.conf"
-lab_start "$source_dir"
-lab_start "$stage_dir"
+server_start "$source_dir"
+server_start "$stage_dir"
 password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 
-on_source() { lab_psql "$source_dir" -d srcdb "$@"; }
-on_stage() { lab_psql "$stage_dir" -d stagedb "$@"; }
+on_source() { server_psql "$source_dir" -d srcdb "$@"; }
+on_stage() { server_psql "$stage_dir" -d stagedb "$@"; }
 
-lab_psql "$source_dir" -c 'create database srcdb'
-lab_psql "$stage_dir" -c 'create database stagedb'
-PSQL="$(lab_bin "$source_dir")/psql" MONTHS=1 "$lab/sample_source.sh" 20000 \
+server_psql "$source_dir" -c 'create database srcdb'
+server_psql "$stage_dir" -c 'create database stagedb'
+PSQL="$(server_bin "$source_dir")/psql" MONTHS=1 "$tools/sample_source.sh" 20000 \
     -h "$source_dir" -p 5432 -U postgres -d srcdb
 on_source <<SQL
 set password_encryption = 'scram-sha-256';

@@ -1,0 +1,15 @@
+//! The SQL functions: what each does with good arguments, refuses of bad ones, and leaves behind
+//! when it is ended midway.
+
+mod bad_input;
+mod commit_boundary;
+mod dedup;
+mod dedup_beside_others;
+mod dedup_stopping;
+mod replay;
+mod replay_rows;
+mod replay_stopping;
+mod report;
+mod verify;
+mod verify_statements;
+mod verify_stopping;

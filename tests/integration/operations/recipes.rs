@@ -1,0 +1,207 @@
+//! The README's recipes, run as they stand there.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::fixture::{Fixture, Pair, Pull, Rows};
+
+const README: &str = include_str!("../../../README.md");
+
+/// The SQL of a section of the README, block after block.
+fn sql_of(section: &str) -> Vec<&'static str> {
+    let heading = format!("\n### {section}\n");
+    let (_, after) = README.split_once(&heading).unwrap_or_else(|| panic!("no section {section}"));
+    let body = after.split("\n#").next().unwrap_or_default();
+    let blocks: Vec<&str> = body
+        .split("```sql\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap_or_default())
+        .collect();
+    assert!(!blocks.is_empty(), "the section {section} has SQL");
+    blocks
+}
+
+/// Types `sql` into psql, which stops at the first error, and gives what it printed.
+fn psql(fixture: &Fixture, sql: &str) -> String {
+    let mut psql = fixture
+        .pair
+        .stage
+        .tool("psql")
+        .args([
+            "-X",
+            "-A",
+            "-t",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "postgres",
+            "-d",
+            &fixture.db,
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("psql runs");
+    psql.stdin.take().expect("a pipe").write_all(sql.as_bytes()).expect("psql reads");
+    let output = psql.wait_with_output().expect("psql ends");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{sql}\n{said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What stands in a cron job between the dollars.
+fn scheduled(block: &str) -> &str {
+    block.split("$$").nth(1).expect("a command between $$ and $$")
+}
+
+#[test]
+fn quick_start() {
+    let fixture = Fixture::bare(Pair::shared());
+    Rows::of(2_000).fill(&mut fixture.source());
+    fixture.on_stage("drop schema pipeline cascade; drop extension if exists lrs_extract");
+    let [on_the_source, on_the_stage] = sql_of("Quick start")[..] else {
+        panic!("a block for the source and one for the stage")
+    };
+    // The role and its password are the fixture's; the grants are the README's.
+    let grants: Vec<&str> =
+        on_the_source.lines().filter(|line| line.starts_with("grant")).collect();
+    fixture.on_source(&format!(
+        "revoke all on schema acid from reader; {}",
+        grants.join("\n").replace("srcuser", "reader")
+    ));
+    let server = on_the_stage.replace(
+        "host 'db1', port '5432', dbname 'srcdb', sslmode 'verify-full'",
+        &fixture.server_options(),
+    );
+    assert_ne!(server, on_the_stage, "the server's options are as the test knows them");
+    let mapping = server.replace("user 'srcuser', password '…'", &fixture.mapping_options());
+    assert_ne!(mapping, server, "the mapping's options are as the test knows them");
+    psql(&fixture, &mapping);
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn a_look_before_anything_moves() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    let [plan] = sql_of("A look before anything moves")[..] else { panic!("one block") };
+    let planned = psql(&fixture, plan);
+    assert!(planned.lines().count() >= 5 && planned.contains("todo"), "{planned}");
+    assert_eq!(fixture.stage_value("select count(*) from lrs_extract.run"), "0");
+}
+
+#[test]
+fn a_backfill_and_going_on() {
+    let fixture = Fixture::with(&Rows::of(3_000));
+    psql(&fixture, sql_of("A backfill of five months")[0]);
+    fixture.assert_all_rows();
+    let resumed = psql(&fixture, sql_of("Going on after a stop")[0]);
+    assert!(resumed.contains("|done|3000|"), "{resumed}");
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn every_night() {
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.on_source(
+        "create table acid.recent partition of acid.lrs_statement_new
+             for values from (date_trunc('day', now()) - interval '8 days') to (now() + interval '1 day');
+         insert into acid.lrs_statement_new
+         select date_trunc('day', now()) - interval '7 days' + n * interval '1 hour',
+                '{\"id\": \"00000000-0000-0000-0000-000000000000\"}', n
+           from generate_series(0, 7 * 24 - 1) n;
+         grant select on acid.recent to reader",
+    );
+    let [nightly, the_week] = sql_of("Every night")[..] else { panic!("two blocks") };
+    let night = scheduled(nightly).to_owned();
+    psql(&fixture, &night);
+    assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), "24");
+    psql(&fixture, the_week);
+    assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), "168");
+}
+
+#[test]
+fn a_day_once_more() {
+    let fixture = Fixture::with(&Rows::of(3_000).odd_ids_every(10));
+    assert!(fixture.pull_all().rejected > 0);
+    psql(&fixture, sql_of("A day once more")[0]);
+    let again = "select count(*) from pipeline.aidt_raw a join lrs_extract.run r
+                     on r.run_id = 2 and a.inserted_at >= r.started_at";
+    assert_ne!(fixture.stage_value(again), "0");
+    fixture.assert_all_rows();
+    for check in sql_of("Proof that all is there")[0].lines() {
+        assert_eq!(psql(&fixture, check), "", "{check}");
+    }
+}
+
+#[test]
+fn sparing_the_source() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    let [spare, lift] = sql_of("Sparing the source")[..] else { panic!("two blocks") };
+    psql(&fixture, spare);
+    Pull::everything().run(&mut fixture.stage());
+    fixture.assert_all_rows();
+    psql(&fixture, lift);
+    let free =
+        "select max_bytes_per_second is null and pause_while is null from lrs_extract.pipeline";
+    assert_eq!(fixture.stage_value(free), "true");
+}
+
+#[test]
+fn watching_and_stopping() {
+    let fixture = Fixture::with(&Rows::of(4_000));
+    fixture.slow_target(200);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    let seen: Vec<String> = sql_of("Watching, and stopping")[0]
+        .split_inclusive(";\n")
+        .map(|statement| psql(&fixture, statement))
+        .collect();
+    assert!(seen[0].contains("|running|") && seen[0].contains("doing"), "{seen:#?}");
+    assert!(seen[1].contains('|'), "{seen:#?}");
+    assert!(seen[2].contains("rows"), "{seen:#?}");
+    assert!(running.result().is_err(), "the run was stopped");
+    assert_eq!(fixture.last_run_state(), "cancelled");
+}
+
+#[test]
+fn proof_that_all_is_there() {
+    let fixture = Fixture::with(&Rows::of(3_000));
+    fixture.pull_all();
+    let checks: Vec<&str> = sql_of("Proof that all is there")[0].lines().collect();
+    for check in &checks {
+        assert_eq!(psql(&fixture, check), "", "{check}");
+    }
+    fixture.on_stage(
+        "update pipeline.aidt_raw set statement = '{}' where \"timestamp\" =
+             (select min(\"timestamp\") from pipeline.aidt_raw where \"timestamp\" >= '2025-04-01');
+         delete from pipeline.aidt_raw where \"timestamp\" =
+             (select min(\"timestamp\") from pipeline.aidt_raw where \"timestamp\" >= '2025-06-01')",
+    );
+    for check in &checks {
+        assert_ne!(psql(&fixture, check), "", "{check}");
+    }
+}
+
+#[test]
+fn rows_that_did_not_fit() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.on_source(
+        "update acid.lrs_statement_new set full_statement = jsonb_set(full_statement, '{id}', '\"none\"')
+          where actor_id = 7",
+    );
+    let pulled = fixture.pull_all();
+    assert!(pulled.rejected > 0, "{pulled:?}");
+    psql(&fixture, sql_of("Rows that did not fit")[0]);
+    assert_eq!(fixture.stage_value("select count(*) from lrs_extract.reject"), "0");
+    assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), "1000");
+}
+
+#[test]
+fn rows_that_came_twice() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.pull_all();
+    Pull::period("2025-04-01", "2025-05-01").again().run(&mut fixture.stage());
+    psql(&fixture, sql_of("Rows that came twice")[0]);
+    fixture.assert_all_rows();
+}

@@ -1,0 +1,21 @@
+//! What `lrs_extract` promises whatever happens.
+//!
+//! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`].
+//! 2. The checkpoint is the data: [`crash_recovery`], [`resume`].
+//! 3. Nothing is covered before it has settled: [`settle`].
+//! 4. A bad value stops nothing and vanishes nowhere: [`rejects`].
+//! 5. The source is not harmed: [`source_unharmed`].
+//! 6. It can always be stopped: [`stopping`].
+//! 8. No secret leaves the mapping: [`hostile_names`].
+
+pub mod crash_recovery;
+mod every_row_once;
+mod heavy_ties;
+mod hostile_names;
+mod keyset_properties;
+mod never_twice;
+mod rejects;
+mod resume;
+mod settle;
+mod source_unharmed;
+mod stopping;

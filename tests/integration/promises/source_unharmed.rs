@@ -1,0 +1,293 @@
+//! Promise 5: the source is read in short, read-only, bounded statements that say who they are.
+
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, Pull, Rows, await_that, refusal};
+
+/// Logs the reader's session settings from inside its statements, once a statement since it is
+/// stable.
+const WATCH_SESSIONS: &str = "
+    create function acid.note() returns boolean language plpgsql stable as $$
+    begin
+        raise log 'SEEN application_name=<%> read_only=<%> timezone=<%> statement_timeout=<%> lock_timeout=<%> idle=<%>',
+            current_setting('application_name'), current_setting('transaction_read_only'),
+            current_setting('timezone'), current_setting('statement_timeout'),
+            current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout');
+        return true;
+    end $$;";
+
+/// What the source has logged for this fixture.
+fn log_lines(fixture: &Fixture) -> Vec<String> {
+    let of_fixture = format!(" {} reader ", fixture.db);
+    // A statement of several lines goes on after a tab.
+    let log = fixture.pair.source.log().replace("\n\t", " ");
+    log.lines().filter(|line| line.contains(&of_fixture)).map(str::to_owned).collect()
+}
+
+/// The settings seen in each statement that read rows.
+fn sessions_seen(setup: &str) -> Vec<String> {
+    let fixture = Fixture::with(&Rows::of(40));
+    fixture.on_source(WATCH_SESSIONS);
+    fixture.call_when_read("acid.note()");
+    if !setup.is_empty() {
+        fixture.on_stage(setup);
+    }
+    fixture.pull_all();
+    let seen: Vec<String> =
+        log_lines(&fixture).into_iter().filter(|line| line.contains("SEEN ")).collect();
+    assert!(seen.len() >= 5, "a statement in each partition was watched: {seen:#?}");
+    seen
+}
+
+#[test]
+fn every_statement_is_read_only() {
+    for line in sessions_seen("") {
+        assert!(line.contains("read_only=<on>"), "{line}");
+    }
+}
+
+#[test]
+fn every_session_is_in_utc() {
+    for line in sessions_seen("") {
+        assert!(line.contains("timezone=<UTC>"), "{line}");
+    }
+}
+
+#[test]
+fn every_session_has_timeouts_that_are_not_zero() {
+    for line in sessions_seen("") {
+        assert!(!line.contains("statement_timeout=<0>"), "{line}");
+        assert!(!line.contains("lock_timeout=<0>"), "{line}");
+    }
+}
+
+#[test]
+fn the_servers_options_set_the_timeouts() {
+    let seen = sessions_seen(
+        "alter server lrs_source options (add statement_timeout '77s', add lock_timeout '3s')",
+    );
+    for line in seen {
+        assert!(line.contains("statement_timeout=<77s> lock_timeout=<3s>"), "{line}");
+    }
+}
+
+#[test]
+fn every_reading_session_names_its_run_and_worker() {
+    for line in sessions_seen("") {
+        let name = line.split("application_name=<").nth(1).and_then(|rest| rest.split('>').next());
+        let name = name.expect("a name");
+        let numbers = name.strip_prefix("lrs_extract run=").expect(name);
+        let (run, worker) = numbers.split_once(" worker=").expect(name);
+        assert!(run.parse::<u64>().is_ok() && worker.parse::<u64>().is_ok(), "{name}");
+    }
+}
+
+/// Every statement of the reader, from the source's log.
+fn statements_of_a_pull(batch: i64) -> Vec<String> {
+    let fixture = Fixture::with(&Rows::of(3_000).nulls_every(5));
+    fixture.on_source(&format!("alter database {} set log_statement = 'all'", fixture.db));
+    Pull::everything().batch(batch).run(&mut fixture.stage());
+    log_lines(&fixture)
+}
+
+#[test]
+fn a_page_never_asks_for_more_rows_than_the_batch_and_its_ties() {
+    let pages: Vec<String> = statements_of_a_pull(100)
+        .into_iter()
+        .filter(|line| line.to_lowercase().contains("copy"))
+        .collect();
+    assert!(pages.len() >= 25, "a statement a page: {pages:#?}");
+    for page in pages {
+        let limit = page.split("fetch first ").nth(1).and_then(|rest| rest.split(' ').next());
+        let limit: i64 = limit.and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{page}"));
+        assert!((1..=100).contains(&limit), "{page}");
+    }
+}
+
+#[test]
+fn rows_are_never_counted_on_the_source() {
+    let statements = statements_of_a_pull(1_000);
+    assert!(statements.iter().any(|line| line.contains("copy (")), "{statements:#?}");
+    for line in statements {
+        assert!(!line.to_lowercase().contains("count("), "{line}");
+    }
+}
+
+#[test]
+fn no_snapshot_is_held_between_pages() {
+    let fixture = Fixture::with(&Rows::of(4_000));
+    fixture.slow_target(200);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
+    let (mut longest, mut seen) = (0.0_f64, 0);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < deadline {
+        let age = fixture.source_value(
+            "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
+                    + case when count(*) = 0 then 1000 else 0 end
+               from pg_stat_activity
+              where application_name like 'lrs_extract run=%' and datname = current_database()",
+        );
+        let age: f64 = age.parse().expect("a number");
+        // Between two slices there may be no session.
+        if age < 1000.0 {
+            (longest, seen) = (longest.max(age), seen + 1);
+        }
+    }
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    let _ = running.result();
+    assert!(seen > 0, "a reading session was seen");
+    assert!(longest < 1.0, "a transaction of {longest} s on the source");
+}
+
+#[test]
+fn a_byte_limit_slows_the_run_down() {
+    let fixture = Fixture::with(&Rows::of(3_000));
+    // About 1.5 MB of statements: at this rate some three seconds.
+    fixture.on_stage("update lrs_extract.pipeline set max_bytes_per_second = 500000");
+    let began = Instant::now();
+    Pull::everything().batch(300).run(&mut fixture.stage());
+    assert!(began.elapsed() > Duration::from_millis(1_200), "took only {:?}", began.elapsed());
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn a_pause_holds_the_pages_back_and_its_end_lets_them_go() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.on_source(
+        "create table acid.pause ();
+         insert into acid.pause default values;
+         grant select on acid.pause to reader;
+         create function acid.asked() returns boolean language plpgsql stable as
+             $$ begin raise log 'PAUSE asked'; return exists (select from acid.pause); end $$",
+    );
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
+    let running = fixture.start(&Pull::everything().batch(100));
+    let asked = || log_lines(&fixture).iter().filter(|line| line.contains("PAUSE asked")).count();
+    await_that("the pause is asked for again and again", Duration::from_secs(30), || asked() >= 3);
+    assert_eq!(fixture.committed_batches(), 0);
+    fixture.on_source("delete from acid.pause");
+    assert_eq!(running.pulled().rows, 1_000);
+}
+
+#[test]
+fn a_paused_run_can_be_cancelled() {
+    let fixture = Fixture::with(&Rows::of(1_000));
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select true'");
+    let running = fixture.start(&Pull::everything().batch(100));
+    await_that("a worker is at work", Duration::from_secs(10), || {
+        !fixture.stage_value(include_str!("../fixture/sql/workers.sql")).is_empty()
+    });
+    fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
+    assert!(running.result().is_err());
+    fixture.assert_nothing_left_running();
+}
+
+#[test]
+fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
+    let fixture = Fixture::with(&Rows::of(4_000).ties(3).nulls_every(4));
+    fixture.on_source(
+        "create table acid.pause ();
+         grant select on acid.pause to reader;
+         create function acid.asked() returns boolean language plpgsql stable as
+             $$ begin raise log 'PAUSE asked'; return exists (select from acid.pause); end $$",
+    );
+    fixture.on_source(&format!("alter database {} set log_statement = 'all'", fixture.db));
+    fixture.on_stage("update lrs_extract.pipeline set pause_while = 'select acid.asked()'");
+    fixture.slow_target(20);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    fixture.on_source("insert into acid.pause default values");
+    await_that("both workers pause", Duration::from_secs(10), || {
+        fixture.stage_value(
+            "select count(*) from pg_stat_activity where datname = current_database()
+             and backend_type = 'lrs_extract worker' and query like '%paused by pause_while'",
+        ) == "2"
+    });
+    let lines = |of: &str| log_lines(&fixture).iter().filter(|line| line.contains(of)).count();
+    let (pages, asked, batches) =
+        (lines("copy ("), lines("PAUSE asked"), fixture.committed_batches());
+    await_that("the pause is asked for twice by each", Duration::from_secs(10), || {
+        lines("PAUSE asked") >= asked + 4
+    });
+    assert_eq!(
+        (lines("copy ("), fixture.committed_batches()),
+        (pages, batches),
+        "pages and batches"
+    );
+    fixture.on_source("delete from acid.pause");
+    assert_eq!(running.pulled().rows, 4_000);
+    fixture.assert_all_rows();
+}
+
+/// Pulls 24 MB of statements, one every `interval`, by two workers with a byte limit; gives the rate
+/// they came at, as a part of the limit.
+fn part_of_the_byte_limit(interval: &str) -> f64 {
+    const LIMIT: f64 = 5_000_000.0;
+    let fixture = Fixture::with(&Rows::of(0));
+    fixture.on_source(&format!(
+        "insert into acid.lrs_statement_new
+         select '2025-03-01'::timestamptz + n * interval '{interval}',
+                acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
+         from generate_series(0, 24 * 150) n"
+    ));
+    fixture.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
+    let began = Instant::now();
+    Pull::everything().batch(200).jobs(2).run(&mut fixture.stage());
+    let took = began.elapsed().as_secs_f64();
+    let bytes: f64 =
+        fixture.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
+    fixture.assert_all_rows();
+    bytes / took / LIMIT
+}
+
+#[test]
+fn two_workers_together_keep_the_byte_limit() {
+    let part = part_of_the_byte_limit("1 hour");
+    assert!((part - 1.0).abs() < 0.1, "{part} of the limit");
+}
+
+#[test]
+fn a_worker_that_is_left_alone_takes_the_whole_byte_limit() {
+    // All in one slice: the other worker comes to its end at once. Its share alone would be half.
+    let part = part_of_the_byte_limit("1 second");
+    assert!((0.7..1.1).contains(&part), "{part} of the limit");
+}
+
+/// A pull whose `pause_while` is `query`, and what it was refused with.
+fn refused_pause(query: &str) -> (String, String) {
+    let fixture = Fixture::with(&Rows::of(100));
+    fixture.on_stage(&format!("update lrs_extract.pipeline set pause_while = $q${query}$q$"));
+    let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
+    assert!(refused.hint().is_some_and(|hint| hint.contains("one boolean")), "{refused:?}");
+    (refused.code().code().to_owned(), refused.message().to_owned())
+}
+
+#[test]
+fn a_pause_that_is_no_single_boolean_is_refused_in_words() {
+    let (code, words) = refused_pause("select n > 1 from generate_series(1, 3) n");
+    assert_eq!(code, "42804", "{words}");
+    assert!(words.contains("3 rows"), "{words}");
+    let (code, words) = refused_pause("select 'maybe'::text");
+    assert_eq!(code, "42804", "{words}");
+}
+
+#[test]
+fn a_pause_that_changes_settings_changes_none_of_the_walks() {
+    let fixture = Fixture::with(&Rows::of(40));
+    fixture.on_source(WATCH_SESSIONS);
+    fixture.call_when_read("acid.note()");
+    fixture.on_stage(
+        "update lrs_extract.pipeline set pause_while =
+             $q$select set_config('default_transaction_read_only', 'off', false) is null
+                    or set_config('statement_timeout', '0', false) is null$q$",
+    );
+    fixture.pull_all();
+    let seen: Vec<String> =
+        log_lines(&fixture).into_iter().filter(|line| line.contains("SEEN ")).collect();
+    assert!(!seen.is_empty());
+    for line in seen {
+        assert!(
+            line.contains("read_only=<on>") && line.contains("statement_timeout=<5min>"),
+            "{line}"
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! The source: the options that lead to it, TLS, tables of every shape, standbys, and its troubles.
+
+mod connection_options;
+mod sample_source;
+mod source_shapes;
+mod source_trouble;
+mod standby;
+mod tls;

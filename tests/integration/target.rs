@@ -1,0 +1,10 @@
+//! The target: which value goes into which column, tables of every shape, what lies in their pages,
+//! and the stage's troubles.
+
+mod mapping;
+mod sharded;
+mod stage_trouble;
+mod stored_values;
+mod target_shapes;
+mod targets;
+mod xapi_shapes;
