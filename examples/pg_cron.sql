@@ -4,7 +4,7 @@
 --   psql -d stagedb -f pg_cron.sql
 --
 -- As often as you like: a job of the same name is replaced. The jobs run as the role that schedules
--- them, so that role needs the user mapping, and the privileges that the README lists.
+-- them, so that role needs the user mapping, and the privileges that docs/reference.md lists.
 --
 -- pg_cron reads '0 2 * * *' in GMT, and the jobs' midnights are those of the stage's TimeZone. Where
 -- the two differ, a day has to be over, by the pipeline's "settle" at least, when its job starts.

@@ -1,4 +1,5 @@
-//! Pulls that pg_cron calls: the README's nightly job, and the jobs of `examples/pg_cron.sql`.
+//! Pulls that pg_cron calls: the nightly job of `docs/recipes.md`, and the jobs of
+//! `examples/pg_cron.sql`.
 //!
 //! pg_cron starts a job when a minute of the clock begins, no earlier. The test that lets it do so
 //! needs two such minutes, one for the first job and one for the job that comes while it runs, and
@@ -110,11 +111,11 @@ impl Fixture {
 }
 
 /// The nightly job, word for word.
-fn job_of_the_readme() -> &'static str {
-    let readme = include_str!("../../../README.md");
-    let begin = readme.find("select cron.schedule('lrs-nightly'").expect("a job in the README");
-    let length = readme[begin..].find("$$);").expect("the end of the job") + "$$);".len();
-    &readme[begin..begin + length]
+fn job_of_the_recipe() -> &'static str {
+    let recipes = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md"));
+    let begin = recipes.find("select cron.schedule('lrs-nightly'").expect("a job in the recipes");
+    let length = recipes[begin..].find("$$);").expect("the end of the job") + "$$);".len();
+    &recipes[begin..begin + length]
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn the_nightly_job_pulls_each_row_once_and_a_job_that_comes_meanwhile_is_refused
     let pause = "select exists (select from acid.pause)";
     fixture.on_stage(&format!("update lrs_extract.pipeline set pause_while = '{pause}'"));
     fixture.on_stage(EXAMPLE);
-    fixture.on_stage(job_of_the_readme());
+    fixture.on_stage(job_of_the_recipe());
     let (nightly, backfill) = (fixture.job_id("lrs-nightly"), fixture.job_id("lrs-backfill"));
 
     fixture.every_minute("lrs-nightly");

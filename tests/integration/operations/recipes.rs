@@ -1,17 +1,24 @@
-//! The README's recipes, run as they stand there.
+//! The README's quick start and the recipes of `docs/recipes.md`, run as they stand there.
 
 use std::io::Write;
 use std::process::Stdio;
 
 use crate::fixture::{Fixture, Pair, Pull, Rows};
 
-const README: &str = include_str!("../../../README.md");
+const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+const RECIPES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md"));
 
-/// The SQL of a section of the README, block after block.
-fn sql_of(section: &str) -> Vec<&'static str> {
-    let heading = format!("\n### {section}\n");
-    let (_, after) = README.split_once(&heading).unwrap_or_else(|| panic!("no section {section}"));
-    let body = after.split("\n#").next().unwrap_or_default();
+/// The SQL of a recipe, block after block.
+fn recipe(title: &str) -> Vec<&'static str> {
+    sql_of(RECIPES, title)
+}
+
+/// The SQL of a section of a document, block after block.
+fn sql_of(document: &'static str, section: &str) -> Vec<&'static str> {
+    let heading = format!("\n## {section}\n");
+    let (_, after) =
+        document.split_once(&heading).unwrap_or_else(|| panic!("no section {section}"));
+    let body = after.split("\n## ").next().unwrap_or_default();
     let blocks: Vec<&str> = body
         .split("```sql\n")
         .skip(1)
@@ -61,7 +68,7 @@ fn quick_start() {
     let fixture = Fixture::bare(Pair::shared());
     Rows::of(2_000).fill(&mut fixture.source());
     fixture.on_stage("drop schema pipeline cascade; drop extension if exists lrs_extract");
-    let [on_the_source, on_the_stage] = sql_of("Quick start")[..] else {
+    let [on_the_source, on_the_stage] = sql_of(README, "Quick start")[..] else {
         panic!("a block for the source and one for the stage")
     };
     // The role and its password are the fixture's; the grants are the README's.
@@ -85,7 +92,7 @@ fn quick_start() {
 #[test]
 fn a_look_before_anything_moves() {
     let fixture = Fixture::with(&Rows::of(1_000));
-    let [plan] = sql_of("A look before anything moves")[..] else { panic!("one block") };
+    let [plan] = recipe("Preview a pull")[..] else { panic!("one block") };
     let planned = psql(&fixture, plan);
     assert!(planned.lines().count() >= 5 && planned.contains("todo"), "{planned}");
     assert_eq!(fixture.stage_value("select count(*) from lrs_extract.run"), "0");
@@ -94,9 +101,9 @@ fn a_look_before_anything_moves() {
 #[test]
 fn a_backfill_and_going_on() {
     let fixture = Fixture::with(&Rows::of(3_000));
-    psql(&fixture, sql_of("A backfill of five months")[0]);
+    psql(&fixture, recipe("Backfill five months")[0]);
     fixture.assert_all_rows();
-    let resumed = psql(&fixture, sql_of("Going on after a stop")[0]);
+    let resumed = psql(&fixture, recipe("Resume after a stop")[0]);
     assert!(resumed.contains("|done|3000|"), "{resumed}");
     fixture.assert_all_rows();
 }
@@ -113,7 +120,7 @@ fn every_night() {
            from generate_series(0, 7 * 24 - 1) n;
          grant select on acid.recent to reader",
     );
-    let [nightly, the_week] = sql_of("Every night")[..] else { panic!("two blocks") };
+    let [nightly, the_week] = recipe("Pull every night")[..] else { panic!("two blocks") };
     let night = scheduled(nightly).to_owned();
     psql(&fixture, &night);
     assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), "24");
@@ -125,12 +132,12 @@ fn every_night() {
 fn a_day_once_more() {
     let fixture = Fixture::with(&Rows::of(3_000).odd_ids_every(10));
     assert!(fixture.pull_all().rejected > 0);
-    psql(&fixture, sql_of("A day once more")[0]);
+    psql(&fixture, recipe("Pull a day again")[0]);
     let again = "select count(*) from pipeline.aidt_raw a join lrs_extract.run r
                      on r.run_id = 2 and a.inserted_at >= r.started_at";
     assert_ne!(fixture.stage_value(again), "0");
     fixture.assert_all_rows();
-    for check in sql_of("Proof that all is there")[0].lines() {
+    for check in recipe("Verify a period")[0].lines() {
         assert_eq!(psql(&fixture, check), "", "{check}");
     }
 }
@@ -138,7 +145,7 @@ fn a_day_once_more() {
 #[test]
 fn sparing_the_source() {
     let fixture = Fixture::with(&Rows::of(1_000));
-    let [spare, lift] = sql_of("Sparing the source")[..] else { panic!("two blocks") };
+    let [spare, lift] = recipe("Spare the source")[..] else { panic!("two blocks") };
     psql(&fixture, spare);
     Pull::everything().run(&mut fixture.stage());
     fixture.assert_all_rows();
@@ -153,7 +160,7 @@ fn watching_and_stopping() {
     let fixture = Fixture::with(&Rows::of(4_000));
     fixture.slow_target(200);
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
-    let seen: Vec<String> = sql_of("Watching, and stopping")[0]
+    let seen: Vec<String> = recipe("Watch and stop a run")[0]
         .split_inclusive(";\n")
         .map(|statement| psql(&fixture, statement))
         .collect();
@@ -168,7 +175,7 @@ fn watching_and_stopping() {
 fn proof_that_all_is_there() {
     let fixture = Fixture::with(&Rows::of(3_000));
     fixture.pull_all();
-    let checks: Vec<&str> = sql_of("Proof that all is there")[0].lines().collect();
+    let checks: Vec<&str> = recipe("Verify a period")[0].lines().collect();
     for check in &checks {
         assert_eq!(psql(&fixture, check), "", "{check}");
     }
@@ -192,7 +199,7 @@ fn rows_that_did_not_fit() {
     );
     let pulled = fixture.pull_all();
     assert!(pulled.rejected > 0, "{pulled:?}");
-    psql(&fixture, sql_of("Rows that did not fit")[0]);
+    psql(&fixture, recipe("Replay rejected rows")[0]);
     assert_eq!(fixture.stage_value("select count(*) from lrs_extract.reject"), "0");
     assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), "1000");
 }
@@ -202,6 +209,6 @@ fn rows_that_came_twice() {
     let fixture = Fixture::with(&Rows::of(1_000));
     fixture.pull_all();
     Pull::period("2025-04-01", "2025-05-01").again().run(&mut fixture.stage());
-    psql(&fixture, sql_of("Rows that came twice")[0]);
+    psql(&fixture, recipe("Remove duplicates")[0]);
     fixture.assert_all_rows();
 }

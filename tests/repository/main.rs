@@ -1,0 +1,16 @@
+//! What holds of the repository as a whole: tests that read its files, and need no server.
+//!
+//! | module | what it shows |
+//! | --- | --- |
+//! | [`documentation`] | the README is short, and no link in a Markdown file is dead |
+//! | [`files`] | the files that the others read |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends where its expectation does"
+)]
+
+mod documentation;
+mod files;
