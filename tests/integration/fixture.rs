@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
-use pair::READER;
+use pair::{READER, SOURCE, STAGE};
 
 pub use calling::{Calling, try_call};
 pub use certificates::Authority;
@@ -73,24 +73,9 @@ impl Fixture {
     pub fn bare(pair: Pair) -> Fixture {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let db = format!("fixture_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        for server in [&pair.source, &pair.stage] {
-            let create = format!("create database {db}");
-            server.connect("postgres").batch_execute(&create).expect("a database");
-        }
-        let fixture = Fixture { pair, db };
-        fixture
-            .source()
-            .batch_execute(include_str!("fixture/sql/source_table.sql"))
-            .expect("the source");
-        let grants = format!(
-            "grant usage on schema acid to {READER}; grant select on all tables in schema acid to {READER}"
-        );
-        fixture.source().batch_execute(&grants).expect("the reader's grants");
-        fixture
-            .stage()
-            .batch_execute(include_str!("fixture/sql/stage_target.sql"))
-            .expect("the stage");
-        fixture
+        pair.source.create_database(&db, SOURCE);
+        pair.stage.create_database(&db, STAGE);
+        Fixture { pair, db }
     }
 
     /// `create server` and `create user mapping` for the superuser; `more_options` begin with a

@@ -25,6 +25,8 @@ fi
 
 cd "$here/../.."
 export CARGO_TARGET_DIR=$PWD/target
+# cargo-pgrx would build everything a second time, with a linker flag that this linker does without.
+export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1
 # Servers inherit these through pgrx; backtraces would end up in errors' DETAIL.
 unset RUST_BACKTRACE RUST_LIB_BACKTRACE
 # The tests connect as this user where they don't run as postgres.
@@ -32,6 +34,8 @@ export USER=${USER:-$(id -un)}
 # Not meant for the servers of the tests.
 unset PGHOST PGHOSTADDR PGPORT PGUSER PGDATABASE PGPASSWORD PGSERVICE PGOPTIONS PGDATA PGSSLMODE
 
+# The integration tests under way, by version: a shell each.
+declare -A outside=()
 # pgrx's own server keeps its clusters and its socket here.
 pgdata=$(server_folder lrs-test)
 logs=$(mktemp -d)
@@ -50,6 +54,10 @@ stop_leftovers() {
 }
 clean_up() {
     trap '' HUP INT TERM
+    local pid
+    for pid in "${outside[@]}"; do
+        pkill -TERM -P "$pid" 2>/dev/null || true
+    done
     stop_leftovers
     rm -rf "$pgdata" "$logs"
 }
@@ -69,14 +77,42 @@ run_as() {
     fi
 }
 
-# Builds the extension with its tests inside and installs it. `cargo pgrx test` does the same once a
-# test inside the server runs; those outside would meet an older one, or none, where TESTNAME leaves
-# all of the former out.
+# What `cargo pgrx test` sets for the tests inside the server, so that one cargo call can be told which
+# test targets to build and run.
+pgrx_environment() {
+    export PGRX_FEATURES="pg$1 pg_test" PGRX_NO_DEFAULT_FEATURES=true PGRX_ALL_FEATURES=false
+    export PGRX_BUILD_PROFILE=debug PGRX_NO_SCHEMA=false CARGO_PGRX_TEST_PGDATA=$pgdata
+    local runas
+    read -r -a runas <<<"$(run_as "$2")"
+    if [ ${#runas[@]} -gt 0 ]; then export CARGO_PGRX_TEST_RUNAS=${runas[1]}; fi
+}
+
+# Installs the extension with its tests inside. The tests inside do the same once one of them runs;
+# those outside would meet an older one, or none, where TESTNAME leaves all of the former out.
 install_into() {
-    local pg_config=$1 sudo=()
+    local version=$1 pg_config=$2 sudo=()
     [ -z "$(run_as "$pg_config")" ] || sudo=(--sudo)
     cargo pgrx install --test "${sudo[@]}" --pg-config "$pg_config" \
         --no-default-features --features "pg$version pg_test"
+}
+
+# Builds all, installs, and runs what needs no second server: one version at a time, for all share
+# target/. Leaves the path of the integration tests' binary in $logs/binary$version.
+build_and_test_inside() {
+    local version=$1 named="PG${1}_CONFIG" features
+    features=(--no-default-features --features "pg$version pg_test")
+    pgrx_environment "$version" "${!named}"
+    install_into "$version" "${!named}" || return
+    cargo test "${features[@]}" --test integration --no-run --message-format json-render-diagnostics |
+        sed -n 's/.*"target":{[^}]*"name":"integration".*"executable":"\([^"]*\)".*/\1/p' >"$logs/binary$version" || return
+    cargo test --no-fail-fast "${features[@]}" --lib --test repository ${testname:+"$testname"}
+}
+
+# Runs the integration tests, which start servers of their own: beside the builds, and beside those of
+# other versions, for most of their time they wait.
+test_outside() {
+    local version=$1
+    "$(cat "$logs/binary$version")" ${testname:+"$testname"}
 }
 
 # Sums a column of cargo's "test result: ok. 12 passed; 0 failed; …" lines.
@@ -89,20 +125,15 @@ failed=0
 skipped=0
 broken=()
 lines=()
-for version in $VERSIONS; do
-    printf '\n== PostgreSQL %s\n' "$version"
-    named="PG${version}_CONFIG"
-    log=$logs/pg$version
-    read -r -a runas <<<"$(run_as "${!named}")"
-    begin=$SECONDS
-    status=0
-    # cargo runs as the caller, so that target/ and the checkout may be root's alone.
-    {
-        install_into "${!named}" &&
-            cargo pgrx test "${runas[@]}" --pgdata "$pgdata" --no-default-features \
-                "pg$version" ${testname:+"$testname"}
-    } 2>&1 | tee "$log" || status=$?
-    stop_leftovers
+
+# Prints what the integration tests of a version said, and adds its sums up.
+report() {
+    local version=$1 log=$logs/pg$1 status version_passed version_failed version_skipped line
+    wait "${outside[$version]}" || true
+    printf '\n== PostgreSQL %s: integration tests\n' "$version"
+    cat "$logs/outside$version"
+    cat "$logs/inside$version" "$logs/outside$version" >"$log"
+    status=$(($(cat "$logs/inside$version.status") + $(cat "$logs/outside$version.status")))
     # A test that says so proved nothing, which the harness takes for passed.
     version_skipped=$(grep -c '^skipped: ' "$log" || true)
     version_passed=$(($(total "$log" passed) - version_skipped))
@@ -110,9 +141,10 @@ for version in $VERSIONS; do
     passed=$((passed + version_passed))
     failed=$((failed + version_failed))
     skipped=$((skipped + version_skipped))
-    line="PostgreSQL $version: $version_passed passed, $version_failed failed, $version_skipped skipped, $((SECONDS - begin)) s"
+    line="PostgreSQL $version: $version_passed passed, $version_failed failed, $version_skipped skipped,"
+    line+=" $(cat "$logs/outside$version.seconds") s"
     if [ "$status" -ne 0 ] && [ "$version_failed" -eq 0 ]; then
-        line+=" (cargo pgrx test itself failed, exit $status)"
+        line+=" (the tests themselves could not be built or run)"
         broken+=("$version")
     fi
     case " $required " in
@@ -124,6 +156,33 @@ for version in $VERSIONS; do
         ;;
     esac
     lines+=("$line")
+}
+
+# At most so many versions have their integration tests run at a time.
+AT_A_TIME=2
+running=()
+for version in $VERSIONS; do
+    begin=$SECONDS
+    printf '\n== PostgreSQL %s: build, unit tests, tests inside the server\n' "$version"
+    status=0
+    (build_and_test_inside "$version") 2>&1 | tee "$logs/inside$version" || status=$?
+    stop_leftovers
+    echo "$status" >"$logs/inside$version.status"
+    if [ ${#running[@]} -ge "$AT_A_TIME" ]; then
+        report "${running[0]}"
+        running=("${running[@]:1}")
+    fi
+    (
+        status=0
+        test_outside "$version" || status=$?
+        echo "$status" >"$logs/outside$version.status"
+        echo $((SECONDS - begin)) >"$logs/outside$version.seconds"
+    ) >"$logs/outside$version" 2>&1 &
+    outside[$version]=$!
+    running+=("$version")
+done
+for version in "${running[@]}"; do
+    report "$version"
 done
 
 echo

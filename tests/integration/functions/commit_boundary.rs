@@ -1,8 +1,6 @@
 //! `commit`: a batch, a slice, or the caller's own transaction is what becomes durable at once.
 
-use std::time::Duration;
-
-use crate::fixture::{Fixture, Pull, Rows, await_that, refusal, whole_text};
+use crate::fixture::{Fixture, Pull, Rows, refusal, whole_text};
 
 /// Keeps the transaction of every insert into the target.
 const WATCH_TRANSACTIONS: &str = "
@@ -91,12 +89,7 @@ fn a_slice_that_was_cut_off_leaves_nothing_in_the_target() {
     fixture.on_stage("update lrs_extract.pipeline set slice_width = '40 days'");
     fixture.slow_target(400);
     let running = fixture.start(&Pull::everything().batch(50).jobs(1).commit("slice"));
-    await_that("an insert is under way", Duration::from_secs(20), || {
-        fixture.stage_value(
-            "select count(*) from pg_stat_activity where wait_event = 'PgSleep'
-             and backend_type = 'lrs_extract worker' and datname = current_database()",
-        ) != "0"
-    });
+    fixture.await_workers_in_a_flush(1);
     fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));
     assert!(running.result().is_err(), "a cancelled call ends with an error");
     assert_eq!(fixture.target_rows(), 0);

@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use crate::fixture::{DEDUP, Fixture, Pair, Rows, Stepwise, dedup};
 
-/// Several steps to go, each of which takes more than a second.
+/// A moment in the middle of [`slow_dedup`], on a busy machine too.
+const MIDWAY: &str = "5 s";
+
+/// Three steps to go, each of which takes more than two seconds.
 fn slow_dedup() -> Stepwise {
     let fixture = Fixture::of_pairs(25_000);
-    fixture.slow_steps(1_500);
+    fixture.slow_steps(2_000);
     fixture.stepwise_dedup()
 }
 
@@ -61,7 +64,7 @@ fn a_terminated_worker_ends_the_call_in_words() {
 #[test]
 fn a_statement_timeout_stops_it() {
     let dedup = slow_dedup();
-    dedup.time_out();
+    dedup.time_out(MIDWAY);
     assert_midway(&dedup.fixture);
 }
 
@@ -76,7 +79,7 @@ fn a_client_that_vanishes_stops_it() {
 fn an_exception_block_that_catches_the_timeout_leaves_nothing_running() {
     let dedup = slow_dedup();
     let mut session = dedup.fixture.stage();
-    session.batch_execute("set statement_timeout = '3500 ms'").expect("set");
+    session.batch_execute(&format!("set statement_timeout = '{MIDWAY}'")).expect("set");
     let block =
         format!("do $$ begin perform {DEDUP}; exception when query_canceled then null; end $$");
     session.batch_execute(&block).expect("the exception is caught");

@@ -84,7 +84,7 @@ fn a_terminated_caller_stops_it() {
 #[test]
 fn a_statement_timeout_stops_it() {
     let replay = slow_replay();
-    replay.time_out();
+    replay.time_out("3500 ms");
     assert_midway(&replay.fixture);
 }
 

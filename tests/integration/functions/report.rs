@@ -155,8 +155,9 @@ fn a_run_that_found_nothing_is_reported() {
 #[test]
 fn a_run_whose_stage_was_killed_is_reported_with_a_rate_of_its_own_time() {
     let fixture = Fixture::on(Pair::own(), &Rows::of(5_000));
-    fixture.slow_target(50);
+    fixture.slow_target(500);
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
+    fixture.await_workers_in_a_flush(2);
     fixture.pair.stage.kill();
     let _ = running.result();
     fixture.pair.stage.start_again();

@@ -173,8 +173,9 @@ fn a_run_whose_source_stays_away_fails_in_words_and_goes_on_later() {
 #[test]
 fn a_run_whose_stage_was_killed_is_shown_as_interrupted() {
     let fixture = Fixture::on(Pair::own(), &Rows::of(5_000));
-    fixture.slow_target(50);
+    fixture.slow_target(500);
     let running = fixture.start_and_await_a_batch(&pull());
+    fixture.await_workers_in_a_flush(2);
     fixture.pair.stage.kill();
     assert_ends_badly("stage killed", running);
     fixture.pair.stage.start_again();

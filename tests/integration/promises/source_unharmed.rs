@@ -221,7 +221,7 @@ fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
 /// Pulls 24 MB of statements, one every `interval`, by two workers with a byte limit; gives the rate
 /// they came at, as a part of the limit.
 fn part_of_the_byte_limit(interval: &str) -> f64 {
-    const LIMIT: f64 = 5_000_000.0;
+    const LIMIT: f64 = 2_500_000.0;
     let fixture = Fixture::with(&Rows::of(0));
     fixture.on_source(&format!(
         "insert into acid.lrs_statement_new
