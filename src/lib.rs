@@ -3,21 +3,62 @@
 //! Pulls a period of a huge partitioned table from a busy PostgreSQL (the source) into this one
 //! (the stage): exactly once, resumable, bounded in memory, and it says where the time went.
 //!
-//! The order of the data is the order of the modules:
+//! ## The map
+//!
+//! From top to bottom; each module uses those below it, never one above (`tests/repository/modules.rs`):
 //!
 //! | module | what it does | faces the server |
 //! | --- | --- | --- |
-//! | [`api`] | the SQL functions: arguments checked, the period surveyed | yes |
-//! | [`run`] | leader and workers; a slice pulled batch by batch | yes |
-//! | [`source`] | the client connection, the keyset walk, raw rows | no |
-//! | [`transform`] | raw rows to finished values, by the mapping | no |
+//! | [`api`] | the SQL functions: arguments in, rows out | yes |
+//! | [`worker`] | the entry point of the background workers | yes |
+//! | [`pull`] | a run: leader and workers, a slice pulled batch by batch | yes |
+//! | [`maintenance`] | `dedup` and `replay`, by one worker in committed steps | yes |
+//! | [`verify`] | source, target and rejects side by side | yes |
+//! | [`plan`] | a period: pipeline, connection, slices | yes |
+//! | [`pool`] | background workers and the memory that they share | yes |
+//! | [`threads`] | threads beside the main one, and how it waits for them | yes |
+//! | [`ledger`] | runs, slices, batches, rejects, pipelines: a file a table | yes |
 //! | [`load`] | finished values into the target, through SPI | yes |
-//! | [`ledger`] | runs, slices, batches, rejects; what is covered | yes |
-//! | [`report`] | what a run was like, as text or as a page | no |
-//! | [`slice`] | the arithmetic of keys, intervals and slices | no |
-//! | [`transaction`], [`latest`], [`settings`], [`error`], [`pg_compat`] | what they share | yes |
+//! | [`backend`] | transactions, roles, times, queries, the latch | yes |
+//! | [`transform`] | raw rows to finished values, by the mapping | no |
+//! | [`source`] | the client connection, the keyset walk, raw rows | no |
+//! | [`mod@slice`] | the arithmetic of keys, intervals and slices | no |
 //!
-//! `unsafe` is allowed only in the modules that face the server, each block with its reason.
+//! Beside them: [`report`] (what a run was like, as text or as a page), [`settings`], [`mod@error`],
+//! [`pg_compat`]. `unsafe` is allowed only in the modules that face the server, each block with its
+//! reason.
+//!
+//! ## The promises
+//!
+//! | promise | kept in | tested in |
+//! | --- | --- | --- |
+//! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`] |
+//! | 2. The checkpoint is the data | [`ledger::record_batch`], [`pull::Run`], [`backend::transaction::Unit`] | [`crash_recovery`], [`resume`] |
+//! | 3. Nothing is covered before it is settled | [`source::Clock`], [`plan::Survey`] | [`settle`], [`standby`] |
+//! | 4. A bad value stops nothing and vanishes nowhere | [`transform::Refusal`], [`load::Loader`], [`ledger::record_rejects`] | [`rejects`], [`xapi_shapes`] |
+//! | 5. The source is not harmed | [`source::Session`], [`source::Throttle`], [`threads::RetryPolicy`] | [`source_unharmed`], [`source_trouble`] |
+//! | 6. It can always be stopped | [`pool::WorkerPool`], [`threads::Stream`], [`backend::latch::wait`] | [`stopping`], [`locks_and_slots`] |
+//! | 7. Memory is bounded by bytes | [`source::Budget`], [`backend::memory`] | [`bounded_memory`] |
+//! | 8. No secret leaves the mapping | [`source::Secret`] | [`hostile_names`] |
+//!
+//! [`every_row_once`]: ../tests/integration/promises/every_row_once.rs
+//! [`keyset_properties`]: ../tests/integration/promises/keyset_properties.rs
+//! [`heavy_ties`]: ../tests/integration/promises/heavy_ties.rs
+//! [`never_twice`]: ../tests/integration/promises/never_twice.rs
+//! [`crash_recovery`]: ../tests/integration/promises/crash_recovery.rs
+//! [`resume`]: ../tests/integration/promises/resume.rs
+//! [`settle`]: ../tests/integration/promises/settle.rs
+//! [`rejects`]: ../tests/integration/promises/rejects.rs
+//! [`source_unharmed`]: ../tests/integration/promises/source_unharmed.rs
+//! [`stopping`]: ../tests/integration/promises/stopping.rs
+//! [`bounded_memory`]: ../tests/integration/promises/bounded_memory.rs
+//! [`hostile_names`]: ../tests/integration/promises/hostile_names.rs
+//! [`standby`]: ../tests/integration/source/standby.rs
+//! [`source_trouble`]: ../tests/integration/source/source_trouble.rs
+//! [`xapi_shapes`]: ../tests/integration/target/xapi_shapes.rs
+//! [`locks_and_slots`]: ../tests/integration/operations/locks_and_slots.rs
+
+#![allow(rustdoc::private_intra_doc_links, reason = "the map is for those who work here")]
 
 #[cfg(not(panic = "unwind"))]
 compile_error!("errors cross the server's C frames by unwinding: build with panic = \"unwind\"");

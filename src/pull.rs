@@ -9,6 +9,7 @@ mod context;
 mod failure;
 mod inline;
 mod leader;
+mod memory;
 mod open_batch;
 mod pipeline_watch;
 mod progress;

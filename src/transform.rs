@@ -2,7 +2,7 @@
 //!
 //! In: a chunk of raw source rows and a [`BoundMapping`] (the mapping, checked against the target's
 //! columns). Out: per row, one [`Cell`] for each mapped column, or the reason why the row is
-//! rejected. Pure Rust: runs in threads beside the reader. Called by `run`.
+//! rejected. Pure Rust: runs in threads beside the reader. Called by `threads` and `maintenance`.
 
 mod bound_mapping;
 mod column;

@@ -1,10 +1,10 @@
 //! Sentences, lists and tables of a report: the same in the text and on the page.
 
 use super::course::Course;
+use super::facts::{Facts, RunState, Slice, SliceState};
 use super::legible::cut;
 use super::parts::Part;
 use super::words::{self, NOTHING, count, counted, number, percent, span};
-use super::{Facts, RunState, Slice, SliceState};
 use std::collections::BTreeMap;
 
 /// Where a column's cells stand.
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_counted_is_not_called_nothing() {
+    fn what_was_not_counted_is_not_called_nothing() {
         let mut facts = sample::slowing(20);
         let said = |facts: &Facts| stage(facts)[1].1.clone();
         assert!(said(&facts).starts_with("2 by time, 14 requested"), "{}", said(&facts));

@@ -1,8 +1,8 @@
 //! The course of a run: its batches summed over equal stretches of time.
 
+use super::facts::{Batch, Facts};
 use super::parts::Parts;
 use super::words::seconds_between;
-use super::{Batch, Facts};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A run's time, cut into stretches of the same length.

@@ -3,16 +3,17 @@
 
 use super::content::{self, Align, Table};
 use super::course::Course;
+use super::facts::{Facts, RunState};
 use super::legible::{cut, legible, shorten};
 use super::parts::{Part, Parts};
+use super::plot;
 use super::words::{self, count, percent, span};
-use super::{Facts, RunState, plot};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("html/page.css");
 /// Even a text that slipped through the escaping could load and run nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
-/// No error is told with more characters, and no cell.
+/// Errors and cells are cut at this many characters.
 const MOST_CHARACTERS: usize = 4_000;
 const MOST_IN_A_CELL: usize = 300;
 /// Of the slices, so many are listed.
@@ -57,7 +58,7 @@ fn page(facts: &Facts) -> Markup {
                     }
                     div class="columns" {
                         section { h2 { "The run" } (list(content::run(facts))) }
-                        section { h2 { "The stage meanwhile" } (list(content::stage(facts))) }
+                        section { h2 { "The stage during the run" } (list(content::stage(facts))) }
                     }
                 }
                 footer {
@@ -129,7 +130,7 @@ fn time(facts: &Facts) -> Markup {
                 dl class="facts" {
                     @for part in Part::ALL.into_iter().filter(|part| parts.get(*part) > 0.0) {
                         dt { (swatch(plot::class_of(part))) (part.name()) }
-                        dd { (percent(parts.share(part))) ", " (part.definition()) }
+                        dd { (percent(parts.share(part))) ", " (part.description()) }
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! The time of a batch, by what it was spent on.
 
-use super::{Batch, Shares, words};
+use super::facts::{Batch, Shares};
+use super::words;
 use std::ops::AddAssign;
 
 /// What a worker spends its time on: the steps of the view `bottleneck`.
@@ -31,7 +32,7 @@ impl Part {
     }
 
     /// What happens in it.
-    pub fn definition(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
             Part::Source => "waiting for rows of the source",
             Part::Transform => "making values out of JSON",

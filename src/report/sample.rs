@@ -1,8 +1,8 @@
 //! A run as it happens, for tests: five months pulled by two workers, each insert dearer than the
 //! one before. And runs with anything at all in them, for properties.
 
-use super::*;
-use chrono::TimeDelta;
+use super::facts::{Batch, Facts, RunState, Slice, SliceState};
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, from_value, json};
 

@@ -3,9 +3,9 @@
 mod bar;
 mod table;
 
-use super::Facts;
 use super::content::{self, Table};
 use super::course::Course;
+use super::facts::Facts;
 use super::legible::{cut, shorten, width, wrap};
 use super::parts::{Part, Parts};
 use super::words::{self, percent, span};
@@ -16,7 +16,7 @@ const COLUMNS: usize = 100;
 const INDENT: &str = "  ";
 /// Of the slices, so many are listed.
 const MOST_SLICES: usize = 24;
-/// Errors and advice are told up to this many characters.
+/// Errors and advice are cut at this many characters.
 const MOST_CHARACTERS: usize = 1_000;
 
 /// Writes the report; each line ends with a line feed.
@@ -36,7 +36,7 @@ pub fn render(facts: &Facts) -> String {
     }
     page.heading("The run (times are UTC)");
     page.pairs(&content::run(facts));
-    page.heading("The stage meanwhile");
+    page.heading("The stage during the run");
     page.pairs(&content::stage(facts));
     page.0
 }
@@ -107,7 +107,7 @@ impl Page {
                 part.name(),
                 bar(share, 32),
                 percent(share),
-                part.definition()
+                part.description()
             ));
         }
         self.say(

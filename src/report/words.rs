@@ -24,7 +24,7 @@ pub fn counted(n: i64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// A number without more digits than it has definition: `28,571`, `8.3`, `0.02`.
+/// A number without more digits than are meaningful: `28,571`, `8.3`, `0.02`.
 pub fn number(n: f64) -> String {
     match n.abs() {
         _ if !n.is_finite() => NOTHING.to_owned(),

@@ -1,5 +1,5 @@
 //! A statement that the fast reader left alone, read by serde_json, and looking things up in it with
-//! the definition of PostgreSQL's `#>>`.
+//! the meaning of PostgreSQL's `#>>`.
 
 use super::json::subscript;
 use serde::Deserialize as _;

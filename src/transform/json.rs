@@ -2,7 +2,7 @@
 //!
 //! In: the bytes of one JSON document, normally PostgreSQL's own `jsonb` output. Out: a
 //! [`Document`], on which fields are looked up and from which [`super::jsonb`] writes the stored
-//! form. The reader accepts only what it is sure `jsonb_in` accepts with the same definition; all else
+//! form. The reader accepts only what it is sure `jsonb_in` accepts with the same meaning; all else
 //! is [`Unsupported`], and the caller hands the text to the server's own `jsonb_in`.
 
 mod decimal;

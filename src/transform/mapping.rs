@@ -106,7 +106,7 @@ impl Step {
     }
 }
 
-/// Tells `"const": null` from no `const` at all.
+/// Distinguishes `"const": null` from no `const` at all.
 fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(d).map(Some)
 }

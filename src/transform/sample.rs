@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// A JSON value; numbers keep their spelling.
 #[derive(Clone, Debug)]
 pub enum Sample {
-    /// A number, `true`, `false` or `null`, as it is to be written.
+    /// A number, `true`, `false` or `null`, as it will be written.
     Raw(String),
     Text(String),
     Array(Vec<Sample>),

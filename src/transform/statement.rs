@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub enum Statement<'t> {
     /// The source's column is null.
     Null,
-    /// Nobody asked for a field: the text alone.
+    /// No field is wanted: the text alone.
     Text(&'t str),
     Fast(json::Document<'t>),
     /// Left to the server's own reader; fields from serde_json, if it is JSON at all.

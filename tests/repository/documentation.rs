@@ -29,6 +29,24 @@ fn no_link_in_a_markdown_file_is_dead() {
     assert!(dead.is_empty(), "dead links:\n{}", dead.join("\n"));
 }
 
+#[test]
+fn the_map_in_lib_rs_names_a_test_of_each_promise_and_all_of_them_exist() {
+    let map = files::text(Path::new("src/lib.rs"));
+    let promises = map.lines().filter(|line| {
+        let number = line.strip_prefix("//! | ").and_then(|row| row.split_once(". "));
+        number.is_some_and(|(number, _)| number.parse::<u8>().is_ok())
+    });
+    let untested: Vec<&str> =
+        promises.clone().filter(|row| !row.trim_end().ends_with("`] |")).collect();
+    assert!(promises.count() >= 8 && untested.is_empty(), "promises without a test: {untested:?}");
+    let gone: Vec<&str> = map
+        .lines()
+        .filter_map(|line| line.split_once("]: ")?.1.strip_prefix("../"))
+        .filter(|path| !files::root().join(path).exists())
+        .collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
 /// The pages by their paths from the root.
 type Pages = BTreeMap<PathBuf, Page>;
 

@@ -3,6 +3,7 @@
 //! | module | what it shows |
 //! | --- | --- |
 //! | [`documentation`] | the README is short, and no link in a Markdown file is dead |
+//! | [`modules`] | dependencies in `src/` point one way, without circles; files are short |
 //! | [`files`] | the files that the others read |
 
 #![allow(
@@ -14,3 +15,4 @@
 
 mod documentation;
 mod files;
+mod modules;

@@ -1,7 +1,8 @@
 //! What a batch took over time, by part.
 
 use super::frame::{Frame, svg};
-use super::{class_of, scale};
+use super::scale;
+use super::style::class_of;
 use crate::report::course::Course;
 use crate::report::parts::{Part, Parts};
 use crate::report::words;

@@ -1,7 +1,7 @@
 //! What drawings over time have in common: size, axes, stretches that answer to the pointer.
 
-use super::px;
 use super::scale::{Scale, marks, time_label, time_step};
+use super::style::px;
 use crate::report::course::Course;
 use crate::report::words;
 use maud::{Markup, html};

@@ -1,7 +1,8 @@
 //! Rows a second over time.
 
 use super::frame::{Frame, LEFT, RIGHT, svg};
-use super::{px, scale};
+use super::scale;
+use super::style::px;
 use crate::report::course::Course;
 use crate::report::words::{self, number};
 use maud::{Markup, html};

@@ -1,7 +1,7 @@
 //! Where the time went, as one bar.
 
 use super::frame::{WIDTH, svg};
-use super::{class_of, px};
+use super::style::{class_of, px};
 use crate::report::parts::{Part, Parts};
 use crate::report::words::percent;
 use maud::{Markup, html};
@@ -27,7 +27,7 @@ pub fn shares(parts: &Parts) -> Markup {
         @for (part, left, width) in &segments {
             g {
                 title {
-                    (word(*part)) ": " (part.definition())
+                    (word(*part)) ": " (part.description())
                 }
                 rect class={ "segment " (class_of(*part)) } x=(px(*left)) y="2"
                     width=(px(*width)) height=(px(HEIGHT - 4.0)) {}

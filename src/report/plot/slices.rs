@@ -1,12 +1,12 @@
 //! Which worker had which slice when.
 
 use super::frame::{LEFT, RIGHT, svg, time_axis};
-use super::px;
 use super::scale::Scale;
+use super::style::px;
 use crate::report::content::slice_state;
+use crate::report::facts::{Facts, RunState, Slice, SliceState};
 use crate::report::legible::cut;
 use crate::report::words::{self, count, counted, seconds_between, span};
-use crate::report::{Facts, RunState, Slice, SliceState};
 use chrono::{DateTime, Utc};
 use maud::{Markup, html};
 use std::collections::BTreeMap;

@@ -172,7 +172,7 @@ impl<'p> Parser<'p> {
         self.string_with_escapes(start, end)
     }
 
-    /// Goes on with a string that has an escape, or something unfit, at `special`.
+    /// Continues a string that has an escape, or something unfit, at `special`.
     #[inline(never)]
     fn string_with_escapes(
         &mut self,
