@@ -6,6 +6,7 @@
 
 mod caller;
 mod shared_memory;
+mod slot;
 mod worker;
 mod workers;
 

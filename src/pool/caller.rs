@@ -50,7 +50,7 @@ impl Caller {
                 "42501",
                 "cannot start a worker within a security-restricted operation",
             )
-            .with_detail("This code is run by somebody else's ANALYZE, index, or view."));
+            .with_detail("The code was called from another role's ANALYZE, index or view."));
         }
         let confined = context & pg_sys::SECURITY_LOCAL_USERID_CHANGE != 0 || role != session_role;
         let mut settings = Vec::new();

@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
-use super::shared_memory::{Control, SharedMemory, Slot};
+use super::shared_memory::{Control, SharedMemory};
+use super::slot::Slot;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::error::Failure;
 use crate::ledger::Batch;
+use crate::pg_compat;
 use pgrx::prelude::*;
 use serde::de::DeserializeOwned;
 use std::ffi::CString;
@@ -72,6 +74,8 @@ impl<'a> Worker<'a> {
         // SAFETY: a look at the process table.
         let leader_gone = unsafe { pg_sys::BackendPidGetProc(self.leader_pid()).is_null() };
         if leader_gone {
+            // Where it is gone with the whole server, nobody cancelled the run.
+            pg_compat::exit_with_postmaster();
             return Err(Failure::new("57014", "the session that started the run has gone"));
         }
         Ok(())
@@ -88,7 +92,7 @@ impl<'a> Worker<'a> {
         self.wake_leader();
     }
 
-    /// Tells the leader of trouble that is waited out.
+    /// Sends the leader a warning of trouble that the worker waits out.
     pub fn warn(&self, text: &str) {
         self.slot.warn(text);
         self.wake_leader();
@@ -99,7 +103,7 @@ impl<'a> Worker<'a> {
         self.slot.take_lock_time()
     }
 
-    /// Tells the leader how the worker ended.
+    /// Leaves the outcome to the leader.
     pub fn end(&self, outcome: Result<(), Failure>) {
         match outcome {
             Ok(()) => self.slot.finish(),

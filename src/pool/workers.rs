@@ -2,7 +2,8 @@
 
 #![allow(unsafe_code)]
 
-use super::shared_memory::{Outcome, SharedMemory};
+use super::shared_memory::SharedMemory;
+use super::slot::Outcome;
 use super::worker::WorkerArgument;
 use crate::error::Failure;
 use crate::ledger::{self, Batch, SessionLock};
@@ -37,7 +38,7 @@ pub enum PoolState {
     AtWork,
     Done,
     Failed(Failure),
-    /// Worker `n`, counted from 0, ended without a word.
+    /// Worker `n`, counted from 0, ended without reporting an outcome.
     Died(usize),
 }
 
@@ -98,7 +99,7 @@ impl WorkerPool {
             worker.bgw_main_arg = argument.pack();
             worker.bgw_notify_pid = pg_sys::MyProcPid;
             let mut handle = std::ptr::null_mut();
-            // A later call of the function has a context of its own, which goes before the crew.
+            // A later call of the function has a context of its own, which is deleted before the pool.
             let context = *self.context.get_or_insert(pg_sys::CurrentMemoryContext);
             let before = pg_sys::MemoryContextSwitchTo(context);
             let registered = pg_sys::RegisterDynamicBackgroundWorker(&mut worker, &mut handle);
@@ -149,7 +150,7 @@ impl WorkerPool {
         (batches, warnings)
     }
 
-    /// Whether a worker has ended without a word.
+    /// Whether a worker has ended without reporting an outcome.
     pub fn lost_one(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| {
             (0..self.workers.len()).any(|n| {
@@ -199,7 +200,7 @@ impl WorkerPool {
                 "40P01",
                 format!("worker {pid} waits for a lock that this transaction holds"),
             )
-            .with_detail("The worker commits on its own and cannot go on before this transaction ends, which waits for the worker.")
+            .with_detail("The worker commits on its own and cannot continue until this transaction ends, and this transaction waits for the worker.")
             .with_hint(hint)),
             _ => Ok(()),
         }
