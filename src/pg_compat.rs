@@ -16,6 +16,9 @@ unsafe extern "C-unwind" {
     #[link_name = "StatementCancelHandler"]
     fn server_cancel(signal: c_int);
 
+    /// Reads the pipe that every child of the postmaster has (`src/include/storage/pmsignal.h`).
+    fn PostmasterIsAliveInternal() -> bool;
+
     /// How this process talks to its client (`src/include/libpq/libpq.h`).
     static PqCommMethods: *const ClientMethods;
 }
@@ -31,7 +34,7 @@ struct ClientMethods {
 /// Sends the client what is ready for it, as far as its socket takes it now; never waits.
 ///
 /// The server itself sends rows by 8 kB or at the statement's end, which is too late for one that
-/// tells how far a long call is.
+/// reports the progress of a long call.
 pub fn flush_to_client() {
     // SAFETY: on the main thread, between two messages. Without a client there is nothing in the
     // buffer, and the function returns; a client that is gone is found at the next interrupt check.
@@ -42,10 +45,21 @@ pub fn flush_to_client() {
     }
 }
 
-/// Whether this process was told by SIGINT to cancel what it does.
+/// Ends this process where the postmaster is gone, as a wait on the latch does: it must write nothing
+/// more.
+pub fn exit_with_postmaster() {
+    // SAFETY: no transaction is committed on the way out.
+    unsafe {
+        if !PostmasterIsAliveInternal() {
+            pg_sys::proc_exit(1);
+        }
+    }
+}
+
+/// Whether this process got a SIGINT.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether somebody cancelled what this worker does: a 57014 may also be the source's.
+/// Whether this worker was cancelled: a 57014 may also be the source's.
 pub fn was_cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
 }
@@ -100,5 +114,20 @@ pub fn default_compression() -> char {
     match unsafe { std::ffi::CStr::from_ptr(value) }.to_bytes() {
         b"lz4" => 'l',
         _ => 'p',
+    }
+}
+
+/// Reserves the settings `prefix.*`. From 15 on the server refuses other names under it. Before, it only
+/// warns of those that are set at the time of the call.
+pub fn reserve_setting_prefix(prefix: &std::ffi::CStr) {
+    // SAFETY: on the main thread; only reads the table of settings, and may emit WARNINGs.
+    #[cfg(any(feature = "pg13", feature = "pg14"))]
+    unsafe {
+        pg_sys::EmitWarningsOnPlaceholders(prefix.as_ptr());
+    }
+    // SAFETY: called once, while the library is loaded; the server copies the name.
+    #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+    unsafe {
+        pg_sys::MarkGUCPrefixReserved(prefix.as_ptr());
     }
 }

@@ -1,6 +1,10 @@
 //! The settings `lrs_extract.*`. What belongs to one pipeline is in its row, not here.
 
+use crate::pg_compat;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+/// What the names of the settings begin with.
+const PREFIX: &std::ffi::CStr = c"lrs_extract";
 
 static WORKER_MEMORY: GucSetting<i32> = GucSetting::<i32>::new(64);
 static TRANSFORM_THREADS: GucSetting<i32> = GucSetting::<i32>::new(0);
@@ -36,6 +40,15 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::empty(),
     );
+    pg_compat::reserve_setting_prefix(PREFIX);
+}
+
+/// Warns of settings with the extension's prefix that it does not have: a typing error would otherwise
+/// change nothing, in silence. From 15 on the server refuses them itself.
+pub fn warn_of_unknown() {
+    if pg_compat::SERVER_MAJOR < 15 {
+        pg_compat::reserve_setting_prefix(PREFIX);
+    }
 }
 
 /// Whether jsonb is made in the transform threads where that is possible.

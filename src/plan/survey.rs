@@ -9,6 +9,7 @@ use crate::backend::time::Period;
 use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::Target;
+use crate::settings;
 use crate::slice::{Edge, Interval, PlannedSlice};
 use crate::source::{ConnectSpec, Estimate, Session, SourceError, TableNames, WalkTable, estimate};
 use crate::threads::{RetryPolicy, SourceClient};
@@ -55,6 +56,7 @@ pub fn survey(
     again: bool,
     page: Option<u64>,
 ) -> Result<Survey, Failure> {
+    settings::warn_of_unknown();
     let BoundPipeline { pipeline, target, mapping } = BoundPipeline::read(name)?;
     let connect = connection(&pipeline.server, current_role())?;
     let covered = if again { Vec::new() } else { ledger::covered(name, period)? };

@@ -10,6 +10,7 @@ mod replay;
 mod replay_rows;
 mod replay_stopping;
 mod report;
+mod settings;
 mod verify;
 mod verify_statements;
 mod verify_stopping;
