@@ -1,4 +1,4 @@
-//! The client of this backend: its socket, and whether anybody still listens there.
+//! The client of this backend: its socket, and whether the client is still connected.
 
 #![allow(unsafe_code)]
 

@@ -122,10 +122,24 @@ impl Unit {
         Unit::Subtransaction(Subtransaction::begin())
     }
 
+    /// Runs `f` in this unit, and ends it.
+    ///
+    /// # Errors
+    /// That of `f`, or of the commit; everything is rolled back then.
+    pub fn run<T>(self, f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        match catching(f) {
+            Ok(value) => self.commit().map(|()| value),
+            Err(failure) => {
+                self.roll_back();
+                Err(failure)
+            }
+        }
+    }
+
     /// Ends the unit with everything kept.
     ///
     /// # Errors
-    /// What the server threw (a deferred constraint, say). The transaction is aborted then.
+    /// What the server threw (for example, a violated deferred constraint). The transaction is aborted then.
     pub fn commit(self) -> Result<(), Failure> {
         match self {
             Unit::Subtransaction(subtransaction) => {
@@ -165,8 +179,8 @@ impl Unit {
     }
 }
 
-/// Tells the statistics of a worker's rows while it is at work, so that autovacuum hears of them.
-/// What is committed is committed: trouble here is none of the batch's.
+/// Reports the statistics of a worker's rows while it works, so that autovacuum learns of them. An
+/// error here does not concern the batch, which is committed.
 fn report_statistics() {
     let _ = catching(|| {
         // SAFETY: between two transactions.
@@ -175,19 +189,12 @@ fn report_statistics() {
     });
 }
 
-/// Does `f` in a transaction of its own.
+/// Runs `f` in a transaction of its own.
 ///
 /// # Errors
-/// That of `f`, or of the commit; everything is rolled back then.
+/// As [`Unit::run`].
 pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    let unit = Unit::begin_transaction();
-    match catching(f) {
-        Ok(value) => unit.commit().map(|()| value),
-        Err(failure) => {
-            unit.roll_back();
-            Err(failure)
-        }
-    }
+    Unit::begin_transaction().run(f)
 }
 
 /// Refuses to `act` where nothing can be written.

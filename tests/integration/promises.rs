@@ -6,8 +6,10 @@
 //! 4. A bad value stops nothing and vanishes nowhere: [`rejects`].
 //! 5. The source is not harmed: [`source_unharmed`].
 //! 6. It can always be stopped: [`stopping`].
+//! 7. Memory is bounded by bytes, not rows: [`bounded_memory`].
 //! 8. No secret leaves the mapping: [`hostile_names`].
 
+mod bounded_memory;
 pub mod crash_recovery;
 mod every_row_once;
 mod heavy_ties;
