@@ -70,7 +70,7 @@ impl Failure {
         let code = sqlstate_code(&self.sqlstate);
         let code_is_known = sqlstate_text(code) == self.sqlstate;
         let detail = match self.detail {
-            // The binding knows the server's own codes; another's is told in words.
+            // The binding knows the server's own codes; another's goes into the detail.
             detail if !code_is_known => {
                 let code = format!("SQLSTATE {}.", self.sqlstate);
                 Some(detail.map_or(code.clone(), |d| format!("{d} {code}")))
@@ -135,7 +135,7 @@ impl From<MappingError> for Failure {
             _ => "22023",
         };
         Failure::new(sqlstate, error.to_string()).with_hint(
-            "Mend it: update lrs_extract.pipeline set mapping = … where name = '…'; each column takes one of path, first_of, source, statement, const.",
+            "Correct it: update lrs_extract.pipeline set mapping = … where name = '…'; each column takes one of path, first_of, source, statement, const.",
         )
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: the steps of a run. Out: rows written in the transaction of the step itself, and the
 //! coverage that they add up to. Every statement runs as the extension's owner with a search path
-//! that nobody else can write to. Faces the server; called by `run` and `api`.
+//! that no other role can write to. Called by `api`, `pull`, `maintenance`, `verify`, `plan` and `pool`.
 
 mod batch;
 mod lock;

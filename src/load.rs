@@ -1,10 +1,10 @@
 //! Finished rows into the target, through SPI.
 //!
-//! In: [`FinishedRows`] from the transform. Out: rows inserted, and those that the server refused.
+//! In: [`crate::transform::FinishedRows`] from the transform. Out: rows inserted, and those that the server refused.
 //! The batch is a tuplestore registered as an ephemeral named relation, and one statement,
 //! `insert into target (…) select … from lrs_extract_batch`, takes it from there: triggers,
 //! partitions, generated columns and foreign tables work as for any INSERT. [`Duplicates`] takes rows out
-//! of the target again. Faces the server; called by `run` on the main thread, inside a transaction.
+//! of the target again. Called by `pull`, `maintenance` and `verify` on the main thread, inside a transaction.
 
 mod checksum;
 mod duplicates;

@@ -1,5 +1,5 @@
 //! Work on a pipeline's target and its rejects beside the runs, by one worker in committed steps:
-//! [`dedup`] removes duplicates from the target, [`replay`] takes rejects through the mapping again.
+//! [`dedup()`] removes duplicates from the target, [`replay()`] takes rejects through the mapping again.
 //!
 //! In: a [`DedupRequest`] or [`ReplayRequest`], checked. Out: how many rows were moved. Both share the
 //! shape of a [`MaintenanceTask`]. Called by `api` and `worker`.

@@ -1,5 +1,5 @@
 //! Tests inside a server: what needs its catalogs, its types or a transaction, but no second
-//! session. Whatever needs commits, crashes or two servers is in `tests/outside`.
+//! session. Whatever needs commits, crashes or two servers is in `tests/integration`.
 
 mod catalog;
 mod coverage;

@@ -2,7 +2,7 @@
 //!
 //! In: a period, the source's partitions, what earlier runs covered.
 //! Out: intervals of keys, none of them covered, each inside one partition.
-//! Pure Rust; called by `api::plan`, `run` and the page walk of `source`.
+//! Pure Rust; called by `plan`, `pull`, `ledger` and the walk of `source`.
 
 mod coverage;
 mod edge;

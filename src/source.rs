@@ -2,7 +2,7 @@
 //! and the walk over its rows.
 //!
 //! In: a [`ConnectSpec`] and a table description. Out: raw rows in key order, page after page.
-//! Pure Rust: runs in threads that never touch the stage server. Called by `run` and `api`.
+//! Pure Rust: runs in threads that never touch the stage server. Called by `threads`, `plan` and `verify`.
 
 mod batch_size;
 mod budget;

@@ -1,7 +1,7 @@
 //! Threads beside the backend's own, and what the main thread does with them: starts them with all
 //! signals blocked, waits for them on its latch, cancels what they run on the source.
 //!
-//! A thread never calls the server. Called by `plan`, `pool`, `pull`, `maintenance` and `verify`.
+//! A thread never calls the server. Called by `plan`, `pull`, `maintenance` and `verify`.
 
 mod call;
 mod cancel;

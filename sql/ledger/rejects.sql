@@ -1,4 +1,4 @@
--- Rejects to be taken through the mapping again; nobody else takes them meanwhile. $1: their numbers
+-- Rejects that will be taken through the mapping again, locked against others. $1: their numbers
 select r.reject_id, r."timestamp", r.actor_id, r.column_name, r.statement, r.extra::text as extra, r.altered
   from lrs_extract.reject r
  where r.reject_id = any ($1)

@@ -1,4 +1,4 @@
--- All that a report tells of run $1, as one document, so that all of it is of one moment; times
+-- All that a report shows of run $1, as one document, so that all of it is of one moment; times
 -- are microseconds since 1970. $2: the stage's counters as they stand now
 select json_build_object(
          'as_of', (extract(epoch from clock_timestamp()) * 1000000)::bigint,

@@ -1,7 +1,7 @@
 create foreign data wrapper lrs_extract no handler validator lrs_extract.validate_options;
 comment on foreign data wrapper lrs_extract is 'Where sources of lrs_extract are defined: create server … foreign data wrapper lrs_extract';
 
--- Nothing is anybody's but the owner's until it is granted.
+-- Only the owner has privileges until they are granted to others.
 revoke all on all functions in schema lrs_extract from public;
 revoke all on foreign data wrapper lrs_extract from public;
 comment on schema lrs_extract is 'Pulls a period of a huge table from a source PostgreSQL: exactly once, resumable';

@@ -54,10 +54,10 @@ comment on column lrs_extract.pipeline.mapping is 'Target column -> {"path": [â€
 comment on column lrs_extract.pipeline.slice_width is 'How much time a slice spans; slices are what workers share';
 comment on column lrs_extract.pipeline.on_bad_value is 'What becomes of a row whose value does not fit: reject, null (the column), abort (the run)';
 comment on column lrs_extract.pipeline.settle is 'Nothing younger than the source''s clock less this is pulled';
-comment on column lrs_extract.pipeline.retries is 'How often in a row a page is tried again after a transient failure; may be changed while a run goes on';
-comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute; may be changed while a run goes on';
-comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none; may be changed while a run goes on';
-comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; may be changed while a run goes on';
+comment on column lrs_extract.pipeline.retries is 'How often in a row a page is tried again after a transient failure; can be changed during a run';
+comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute; can be changed during a run';
+comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none; can be changed during a run';
+comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; can be changed during a run';
 
 create sequence lrs_extract.run_id_seq;
 comment on sequence lrs_extract.run_id_seq is 'Numbers the runs';
@@ -97,7 +97,7 @@ comment on column lrs_extract.run.again is 'Whether covered ranges were pulled o
 comment on column lrs_extract.run.caller is 'The role that called';
 comment on column lrs_extract.run.leader_pid is 'The process of the backend that called';
 comment on column lrs_extract.run.started_at is 'When the run was opened';
-comment on column lrs_extract.run.finished_at is 'When it ended; null while it runs, and where nobody was there to close it';
+comment on column lrs_extract.run.finished_at is 'When it ended; null while it runs, and where no process was left to close it';
 comment on column lrs_extract.run.sqlstate is 'SQLSTATE of the error that ended it';
 comment on column lrs_extract.run.error is 'That error''s message';
 comment on column lrs_extract.run.detail is 'Its detail';
@@ -106,7 +106,7 @@ comment on column lrs_extract.run."from" is 'Start of the period, after clipping
 comment on column lrs_extract.run."to" is 'End of the period, after clipping, exclusive';
 comment on column lrs_extract.run.target is 'The table that is loaded, as the run found it';
 comment on column lrs_extract.run.stage_start is 'What the stage had counted when the run began: checkpoints, autovacuums of the target; the view runs has the differences';
-comment on column lrs_extract.run.stage_end is 'The same when the run ended; null where nobody was there to look';
+comment on column lrs_extract.run.stage_end is 'The same when the run ended; null where no process was left to read them';
 comment on column lrs_extract.run.state is 'running, done, failed, cancelled, interrupted; a running one whose processes are gone shows as interrupted in the view runs';
 
 create table lrs_extract.slice (
@@ -198,15 +198,15 @@ comment on column lrs_extract.batch.elapsed_ms is 'From the batch''s first row a
 comment on column lrs_extract.batch.worker is 'The number of the worker that loaded it, from 1; 0 for the caller''s own backend';
 comment on column lrs_extract.batch.finished_at is 'When it was recorded, just before its commit';
 comment on column lrs_extract.batch.bytes is 'Bytes read from the source';
-comment on column lrs_extract.batch.fallbacks is 'Statements whose jsonb the server made, because the fast reader would not vouch for it';
+comment on column lrs_extract.batch.fallbacks is 'Statements whose jsonb the server made, because the fast reader did not accept them';
 comment on column lrs_extract.batch.last_timestamp is 'Key of the batch''s last row';
 comment on column lrs_extract.batch.source_wait_ms is 'Time the load waited for the source';
 comment on column lrs_extract.batch.transform_ms is 'Time the load waited for fields and values to be made, or made them itself';
 comment on column lrs_extract.batch.insert_ms is 'Time spent in INSERT';
-comment on column lrs_extract.batch.lock_ms is 'Time in which the worker was seen waiting for a lock, mostly within insert_ms; sampled ten times a second';
+comment on column lrs_extract.batch.lock_ms is 'Time in which the worker was observed waiting for a lock, mostly within insert_ms; sampled ten times a second';
 comment on column lrs_extract.batch.throttle_ms is 'Time held back by pause_while or max_bytes_per_second';
 comment on column lrs_extract.batch.wal_bytes is 'WAL that the worker wrote since its batch before, attempts that failed included';
-comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction tells';
+comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction writes it';
 
 create table lrs_extract.reject (
   reject_id   bigint generated always as identity primary key,

@@ -35,7 +35,7 @@ select r.run_id,
        (select coalesce(pg_catalog.sum(b.wal_bytes), 0)::bigint
           from lrs_extract.batch b
          where b.run_id = r.run_id) as wal_bytes,
-       -- Less than nothing: the statistics were reset meanwhile.
+       -- Less than zero: the statistics were reset during the run.
        nullif(greatest(
          (r.stage_end ->> 'checkpoints_timed')::bigint
            - (r.stage_start ->> 'checkpoints_timed')::bigint, -1), -1) as checkpoints_timed,
@@ -64,7 +64,7 @@ select r.run_id,
      from lrs_extract.slice s
     where s.run_id = r.run_id
  ) s;
-comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call again goes on from there. Checkpoints of the server and autovacuums of the target are counted when it has ended';
+comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call resumes it. Checkpoints of the server and autovacuums of the target are counted when it has ended';
 comment on column lrs_extract.runs.run_id is 'The run''s number';
 comment on column lrs_extract.runs.pipeline is 'The pipeline''s name';
 comment on column lrs_extract.runs.state is 'running, done, failed, cancelled, or interrupted: its processes are gone without a word';
@@ -86,10 +86,10 @@ comment on column lrs_extract.runs.rejected is 'Rows committed into reject';
 comment on column lrs_extract.runs.bytes is 'Bytes read from the source for them';
 comment on column lrs_extract.runs.watermark is 'Up to here the run''s period is pulled without a gap; null once all of it is';
 comment on column lrs_extract.runs.wal_bytes is 'WAL that the workers wrote, attempts that failed included';
-comment on column lrs_extract.runs.checkpoints_timed is 'Checkpoints of the server meanwhile that came by time; null while the run goes on';
+comment on column lrs_extract.runs.checkpoints_timed is 'Checkpoints of the server during the run that were timed; null while the run is in progress';
 comment on column lrs_extract.runs.checkpoints_requested is 'Those that came because max_wal_size was full, or on request';
-comment on column lrs_extract.runs.autovacuums is 'Autovacuums of the target meanwhile';
-comment on column lrs_extract.runs.autoanalyzes is 'Automatic ANALYZE of the target meanwhile';
+comment on column lrs_extract.runs.autovacuums is 'Autovacuums of the target during the run';
+comment on column lrs_extract.runs.autoanalyzes is 'Automatic ANALYZE of the target during the run';
 comment on column lrs_extract.runs.sqlstate is 'SQLSTATE of the error that ended it';
 comment on column lrs_extract.runs.error is 'That error''s message';
 comment on column lrs_extract.runs.detail is 'Its detail';
@@ -167,7 +167,7 @@ select r.run_id,
               case when r.state = 'running' then pg_catalog.clock_timestamp()
                    else coalesce(
                      r.finished_at,
-                     -- One that nobody closed has its last sign of life.
+                     -- One that no process closed has its last sign of life.
                      (select pg_catalog.max(b.finished_at)
                         from lrs_extract.batch b
                        where b.run_id = r.run_id),
@@ -194,7 +194,7 @@ comment on view lrs_extract.progress is 'How far each run is: share done and tim
 comment on column lrs_extract.progress.run_id is 'The run''s number';
 comment on column lrs_extract.progress.pipeline is 'The pipeline''s name';
 comment on column lrs_extract.progress.state is 'As in runs';
-comment on column lrs_extract.progress.share_done is 'From 0 to 1, by the plans estimates';
+comment on column lrs_extract.progress.share_done is 'From 0 to 1, by the plan''s estimates';
 comment on column lrs_extract.progress.rows is 'Rows committed into the target';
 comment on column lrs_extract.progress.rows_per_second is 'Of the last minute, rejects included; of the whole run once it has ended';
 comment on column lrs_extract.progress.bytes_per_second is 'The same in bytes read from the source';
@@ -238,7 +238,7 @@ select t.run_id,
                 when t.rows < 2000 * t.batches
                 then 'The batches are tiny (' || (t.rows / greatest(t.batches, 1))::bigint || ' rows each), so the checkpoints and commits cost most: raise batch to 50000.'
                 when pg_catalog.current_setting('synchronous_standby_names') <> ''
-                then 'Commits are the limit: each waits for a synchronous standby, see pg_stat_replication. Raise batch, mend the standby, or set synchronous_commit = local for the call.'
+                then 'Commits are the limit: each waits for a synchronous standby, see pg_stat_replication. Raise batch, repair the standby, or set synchronous_commit = local for the call.'
                 else 'Commits are the limit: the WAL''s storage is slow to flush. Raise batch, put pg_wal on faster storage, or set synchronous_commit = off for the call.'
            end
          when 'lock' then 'The workers wait for locks on the target: see pg_blocking_pids(pid) of the workers in lrs_extract.progress, and end or reschedule what holds them.'

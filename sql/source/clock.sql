@@ -1,10 +1,10 @@
--- Up to when what was committed is to be seen here, and the server's own clock beside it.
+-- The time before which all that was committed is visible here, and the server's own clock.
 --
 -- On a standby that is what has been replayed, not the clock: what the primary committed since is
 -- on its way, or held back by a pause, a delay, a broken connection. The time of the last
 -- transaction replayed is the sure bound; null before the first one since the start.
 --
--- While nobody writes to the primary that time stands still. Then the sender's last message counts,
+-- While nothing is written on the primary, that time stands still. Then the sender's last message counts,
 -- if everything it had to send by then has been replayed. Only roles with pg_read_all_stats see it.
 -- A receiver that has just been started shows its own clock for that message until the first one
 -- has come (src/backend/replication/walreceiver.c): the same as the time of receipt.

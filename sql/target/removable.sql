@@ -1,4 +1,4 @@
--- Whether rows can be found again and removed by their place. $1: the target's name, $2: the role.
+-- Whether rows can be found again and removed by their ctid. $1: the target's name, $2: the role.
 with recursive part (oid, relkind) as (
   select c.oid, c.relkind from pg_class c where c.oid = to_regclass($1)
   union

@@ -1,4 +1,4 @@
--- Removes one step's doubles: those that are still the row versions that were found ($1 table,
+-- Removes one step's surplus rows: those that are still the row versions that were found ($1 table,
 -- $2 its file, $3 place, $4 version), each only while the one that stays for it ($7 to $10) is there
 -- unchanged. A version is known by its xmin: whatever was updated, or took the place of a row that
 -- went, has another. All rows of a load share one, though, so places count only within the file

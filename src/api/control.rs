@@ -9,7 +9,7 @@ use crate::plan::check_usage;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-/// Cancels a run that is under way; true when it was told to stop, false when it is not running.
+/// Cancels a run that is under way; true when the signal was sent, false when it is not running.
 /// What it committed stays. As with `pg_cancel_backend`, the run must be of a role that the caller
 /// belongs to.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -22,14 +22,14 @@ fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
     match ledger::run_state(run_id)? {
         None => Err(no_such_run(run_id)),
         Some(RunState { state, leader_pid: Some(pid) }) if state == "running" => {
-            let mut told = false;
-            // The workers too: a leader that waits for its client to fetch does not hear of it.
+            let mut sent = false;
+            // The workers too: a leader that waits for its client to fetch does not process the cancel.
             for pid in std::iter::once(pid).chain(ledger::workers_of(run_id)?) {
                 // As the caller: the server checks who may cancel whom.
                 let sql = "select pg_catalog.pg_cancel_backend($1)";
-                told |= Spi::get_one_with_args::<bool>(sql, &[pid.into()])?.unwrap_or(false);
+                sent |= Spi::get_one_with_args::<bool>(sql, &[pid.into()])?.unwrap_or(false);
             }
-            Ok(told)
+            Ok(sent)
         }
         Some(_) => Ok(false),
     }

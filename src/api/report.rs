@@ -6,8 +6,8 @@ use crate::ledger;
 use crate::report::{Format, render};
 use pgrx::prelude::*;
 
-/// What a run was like, or is like so far: as text for a terminal, or as one HTML page. Whoever
-/// may call it sees all that the ledger has of the run.
+/// What a run was like, or is like so far: as text for a terminal, or as one HTML page. A role
+/// that may call it sees all that the ledger has of the run.
 #[pg_extern(volatile, parallel_unsafe)]
 fn report(run_id: Option<i64>, format: default!(Option<String>, "'text'")) -> String {
     or_raise(write(run_id, format))

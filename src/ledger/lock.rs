@@ -1,4 +1,4 @@
-//! The lock of a pipeline: one call at a time works on it. Its home is here, in three parts: what the
+//! The lock of a pipeline: one call at a time works on it. It has three parts: what the
 //! session holds, what the leader's transaction holds, and what each worker holds.
 
 use crate::backend::role::as_owner;
@@ -49,7 +49,7 @@ pub fn lock_pipeline(pipeline: &str) -> Result<SessionLock, Failure> {
     let session = SessionLock::take(pipeline).ok_or_else(|| {
         Failure::new(
             "55006",
-            format!("pipeline \"{pipeline}\" is in use by a call of this very session"),
+            format!("pipeline \"{pipeline}\" is already in use by another call in this session"),
         )
         .with_hint(
             "Read the rows of the first call to their end, or close its cursor, before the next.",
@@ -89,7 +89,7 @@ fn in_use(pipeline: &str, holder: Option<&Holder>) -> Failure {
     let failure = failure(&format!("is in use by another session (pid {pid})"));
     match doing {
         Some(doing) => failure
-            .with_detail(format!("Its worker says: {doing}."))
+            .with_detail(format!("Its worker reports: {doing}."))
             .with_hint(format!("Wait for it, or stop it: select pg_cancel_backend({pid});")),
         None => failure
             .with_detail(
@@ -104,7 +104,7 @@ fn in_use(pipeline: &str, holder: Option<&Holder>) -> Failure {
 /// Takes the lock that the workers of a pipeline share, until this process ends.
 ///
 /// # Errors
-/// 55006 when somebody has it for himself; else [`Failure`] as the server says.
+/// 55006 when another session holds it exclusively; else [`Failure`] as the server says.
 pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
     let sql = "select pg_try_advisory_lock_shared($1, hashtext($2))";
     let arguments = [WORKER_CLASS.into(), pipeline.into()];

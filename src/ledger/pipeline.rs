@@ -33,7 +33,7 @@ pub struct Pipeline {
     pub definition: Option<String>,
 }
 
-/// How the source is to be treated; may change at any time.
+/// How the source is treated; may change at any time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceLimits {
     pub retries: u32,
@@ -51,7 +51,7 @@ impl SourceLimits {
     }
 }
 
-/// How a pipeline stands while a run goes on.
+/// A pipeline's row as a running pull last read it.
 #[derive(Clone, Debug)]
 pub struct PipelineVersion {
     pub source_limits: SourceLimits,

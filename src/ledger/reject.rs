@@ -103,7 +103,7 @@ impl RejectQueue {
     }
 
     /// The next rejects: of about `bytes` together, or a larger one alone. `None` at the end.
-    /// Those that were deleted meanwhile are not among them, so there may be none in a piece. They are
+    /// Those deleted since are not among them, so a piece may be empty. They are
     /// locked until the transaction ends.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub fn open_run(new: &NewRun<'_>) -> Result<(), Failure> {
 
 fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
     if new.again {
-        // Else a call that is cut off could not be gone on with: all of its period is covered. Only
+        // Else a call that is cut off could not be resumed: all of its period would be covered. Only
         // what is pulled again: what the source has no partition for any more stays known.
         for Slice { interval, .. } in new.slices {
             let [from, to] = [interval.from, interval.to].map(|edge| to_server(edge.timestamp()));

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
-/// Takes the next slice that nobody works on; `None` when all are taken.
+/// Claims the next slice that no worker has; `None` when all are taken.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
@@ -51,7 +51,7 @@ pub fn close_slice(run_id: i64, slice_no: i32, watermark: Edge) -> Result<(), Fa
 pub fn record_retry(run_id: i64, slice_no: i32, error: &str) -> Result<(), Failure> {
     as_owner(|| {
         Spi::run_with_args(
-            include_str!("../../sql/ledger/note_retry.sql"),
+            include_str!("../../sql/ledger/record_retry.sql"),
             &[run_id.into(), slice_no.into(), error.into()],
         )
     })
@@ -117,7 +117,8 @@ fn ranges(from: Bounds, to: Bounds) -> Vec<Interval> {
         .collect()
 }
 
-/// Takes `period` out of the memory of `pipeline`, its rejects too: the next pull meets them again. Returns how many slices knew of it.
+/// Removes `period` from the coverage of `pipeline`, and its rejects: the next pull reads those rows
+/// again. Returns how many slices knew of it.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.

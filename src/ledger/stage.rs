@@ -1,4 +1,4 @@
-//! What the stage itself did meanwhile: WAL that this process wrote, checkpoints, autovacuum.
+//! What the stage itself did during a run: WAL that this process wrote, checkpoints, autovacuum.
 
 #![allow(unsafe_code)]
 

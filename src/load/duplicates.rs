@@ -59,7 +59,7 @@ impl Duplicates {
                 "0A000",
                 format!("column \"{timestamp}\" of {name} is no timestamptz"),
             )
-            .with_hint(format!("What a period of it is would depend on the session. alter table {name} alter … type timestamptz;")));
+            .with_hint(format!("Its values within a period would depend on the session's TimeZone. alter table {name} alter … type timestamptz;")));
         }
         check_removable(name, role)?;
         Ok(Duplicates {

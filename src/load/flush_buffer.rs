@@ -33,7 +33,7 @@ pub struct TupleWriter {
     store_context: pg_sys::MemoryContext,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
-    /// The column whose value is being made; tells which one an error is about.
+    /// The column whose value is being made: the one that an error is about.
     in_hand: usize,
 }
 

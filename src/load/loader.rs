@@ -256,7 +256,7 @@ impl Loader {
         let actor = row.actor.map_or_else(|| "null".to_owned(), |a| a.to_string());
         Failure::new(sqlstate, format!("bad value for column \"{column}\": {message}"))
             .with_detail(format!("Source row with timestamp {key}, actor {actor}."))
-            .with_hint("on_bad_value is 'abort'; with 'reject' the row goes to lrs_extract.reject and the run goes on.")
+            .with_hint("on_bad_value is 'abort'; with 'reject' the row goes to lrs_extract.reject and the run continues.")
     }
 }
 

@@ -73,7 +73,7 @@ impl Progress {
     fn notify_of_rest(&self) {
         if self.left > 0 {
             notice(&format!(
-                "{} duplicates were left: they, or the rows kept for them, changed meanwhile. The same call looks at them again.",
+                "{} duplicates were left: they, or the rows kept for them, have changed since. The same call looks at them again.",
                 self.left
             ));
         }
@@ -124,14 +124,14 @@ impl MaintenanceTask for DedupRequest {
 /// The target column that holds the statement's id.
 fn id_column(pipeline: &Pipeline) -> Result<&str, Failure> {
     let hint = format!(
-        "Duplicates are known by the column that the mapping fills from {{\"path\": [\"id\"]}}, without a default: update lrs_extract.pipeline set mapping = mapping || '{{\"id\": {{\"path\": [\"id\"]}}}}' where name = {};",
+        "Duplicates are identified by the column that the mapping fills from {{\"path\": [\"id\"]}}, without a default: update lrs_extract.pipeline set mapping = mapping || '{{\"id\": {{\"path\": [\"id\"]}}}}' where name = {};",
         pgrx::spi::quote_literal(&pipeline.name)
     );
     let mut columns = pipeline.mapping.filled_from_path(&["id"]).peekable();
     if columns.peek().is_none() {
         return Err(Failure::new(
             "0A000",
-            format!("pipeline \"{}\" keeps no id to know duplicates by", pipeline.name),
+            format!("the mapping of pipeline \"{}\" stores no statement id", pipeline.name),
         )
         .with_hint(hint));
     }
@@ -139,7 +139,10 @@ fn id_column(pipeline: &Pipeline) -> Result<&str, Failure> {
     columns.find(|c| c.default.is_none()).map(|c| c.column.as_str()).ok_or_else(|| {
         Failure::new(
             "0A000",
-            format!("pipeline \"{}\" gives statements without an id a default one", pipeline.name),
+            format!(
+                "pipeline \"{}\" stores a default id for statements without one",
+                pipeline.name
+            ),
         )
         .with_hint(hint)
     })
@@ -152,7 +155,10 @@ fn timestamp_column(pipeline: &Pipeline) -> Result<&str, Failure> {
     column.map(|c| c.column.as_str()).ok_or_else(|| {
         Failure::new(
             "0A000",
-            format!("pipeline \"{}\" keeps no timestamp to tell the period by", pipeline.name),
+            format!(
+                "the mapping of pipeline \"{}\" stores no timestamp of the source",
+                pipeline.name
+            ),
         )
         .with_hint(format!(
             "The period is that of the column which the mapping fills from {{\"source\": \"{source}\"}}; add one to the mapping in lrs_extract.pipeline, and to the target."

@@ -91,7 +91,7 @@ impl Progress {
     fn notify_of_rest(&self) {
         if self.staying > 0 {
             notice(&format!(
-                "{} rejects do not fit yet: lrs_extract.reject has the reason of today",
+                "{} rejects still do not fit; lrs_extract.reject has the current reason",
                 self.staying
             ));
         }
@@ -100,7 +100,7 @@ impl Progress {
     fn explain(&self, failure: Failure) -> Failure {
         let hint = failure.hint.clone().unwrap_or_else(|| {
             format!(
-                "{} rejects went into the target before, and that stays. The same call goes on with the state.",
+                "{} rejects went into the target before, and that stays. The same call continues with the rest.",
                 self.taken
             )
         });
@@ -229,7 +229,7 @@ fn altered(reject: &StoredReject) -> Refusal {
     Refusal {
         column: reject.column.clone(),
         sqlstate: "22021".to_owned(),
-        message: "the source sent bytes that are no UTF-8; they are kept here as \\xNN, so this is not the row that it sent. Mend it on the source, delete the period's rows, forget it and pull it again.".to_owned(),
+        message: "the source sent bytes that are not valid UTF-8; they are stored here as \\xNN, so this is not the original row. Correct it on the source, delete the period's rows, forget it and pull it again.".to_owned(),
     }
 }
 

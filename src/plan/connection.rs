@@ -97,7 +97,7 @@ fn look_up(server: &str, role: pg_sys::Oid) -> Result<Option<Found>, pgrx::spi::
 
 /// A caller who is no superuser must give a password, and the source must really ask for it:
 /// otherwise the stage server's own identity (a trusted address, its operating system user, its
-/// certificate) would open the door for anybody. postgres_fdw and dblink have the same rule.
+/// certificate) would let any role in. postgres_fdw and dblink have the same rule.
 fn check_password_rule(server: &str, spec: &ConnectSpec, role: pg_sys::Oid) -> Result<(), Failure> {
     if is_superuser(role) || spec.password_not_required {
         return Ok(());

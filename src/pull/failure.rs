@@ -59,7 +59,7 @@ impl ConstraintChecks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It loads the same rows once more, with constraints checked in each INSERT.
-    AgainAtOnce,
+    RetryNow,
     /// It waits so long, and reads again from the watermark.
     After(Duration),
     GiveUp,
@@ -77,7 +77,7 @@ pub fn decide(
         PullError::Stage(failure)
             if checks == ConstraintChecks::Committing && failure.is_about_a_row() =>
         {
-            return Decision::AgainAtOnce;
+            return Decision::RetryNow;
         }
         PullError::Source(error) => retry.after(error),
         PullError::Stage(failure) if failure.is_transient() && commit != CommitMode::Caller => {
@@ -158,7 +158,7 @@ mod tests {
     fn a_commit_that_a_row_breaks_is_made_again_at_once_but_not_for_ever() {
         let broken = || PullError::Stage(Failure::new("23503", "no such row"));
         for (checks, decision) in [
-            (ConstraintChecks::Committing, Decision::AgainAtOnce),
+            (ConstraintChecks::Committing, Decision::RetryNow),
             (ConstraintChecks::Immediate, Decision::GiveUp),
             (ConstraintChecks::AsDeclared, Decision::GiveUp),
         ] {

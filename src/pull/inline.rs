@@ -64,7 +64,7 @@ impl Inline {
             // What was loaded inside may be rolled back on its own, and this walk would not know.
             return Err(Failure::new(
                 "55000",
-                "a pull with commit => 'caller' cannot go on in another subtransaction than it was begun in",
+                "a pull with commit => 'caller' cannot continue in a different subtransaction from the one in which it began",
             )
             .with_detail("A savepoint was set or released, or an exception block entered or left, while its rows were being read.")
             .with_hint("Read its rows to their end before the next savepoint."));

@@ -59,7 +59,7 @@ impl Leader {
                 ));
             }
             notice(&format!(
-                "only {} of {jobs} workers could start; the run goes on with them. Raise max_worker_processes for more.",
+                "only {} of {jobs} workers could start; the run continues with them. Raise max_worker_processes for more.",
                 number - 1
             ));
             pool.skip(number, jobs);
@@ -80,7 +80,7 @@ impl Leader {
     /// What ended the run before its end. The workers are stopped by then.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, Failure> {
         loop {
-            // First what the workers have come to, then what they said before.
+            // First the state of the workers, then what they reported before it.
             let state = self.pool().state();
             self.collect();
             if let Some(batch) = self.queue.pop_front() {

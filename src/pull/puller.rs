@@ -1,7 +1,8 @@
-//! A slice pulled: stream to loader to ledger, batch after batch, through whatever passes.
+//! A slice pulled: stream to loader to ledger, batch after batch, again after transient errors.
 
 use super::context::{ExecutionContext, Phase};
 use super::failure::{ConstraintChecks, Decision, PullError, decide, given_up};
+use super::memory::{FLUSH_BYTES, in_flight};
 use super::open_batch::OpenBatch;
 use super::pipeline_watch::PipelineWatch;
 use super::request::{CommitMode, PullRequest};
@@ -18,19 +19,6 @@ use crate::transform::BoundMapping;
 use pgrx::Spi;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Rows are inserted when they come to this, while the cache still has them (benches/README.md); a
-/// usual batch stays below the 64 subtransactions that a snapshot keeps in sight.
-const FLUSH_BYTES: usize = 2 << 20;
-
-/// What a worker takes besides rows: the server's caches, the threads' tables, heap that is kept.
-const BESIDES_ROWS: usize = 12 << 20;
-
-/// How much may come over the wire ahead of the load in a worker of so much memory: it is there up
-/// to three times, as it came, as values made of it, and in the flush buffer.
-fn in_flight(worker_memory: usize) -> usize {
-    worker_memory.saturating_sub(BESIDES_ROWS).max(worker_memory / 2) / 3
-}
 
 /// Pulls slices, one after the other.
 pub struct Puller<C: ExecutionContext> {
@@ -107,7 +95,7 @@ impl<C: ExecutionContext> Puller<C> {
     /// Pulls one more batch of the walk, through trouble that passes.
     ///
     /// # Errors
-    /// [`Failure`] when trying again is of no use; everything committed stays.
+    /// [`Failure`] when another attempt would not help; everything committed stays.
     pub fn advance(&mut self, walk: &mut SliceWalk) -> Result<(), Failure> {
         loop {
             let error = match catching(|| Ok(self.next_batch(walk))) {
@@ -337,21 +325,14 @@ impl<C: ExecutionContext> Puller<C> {
         &mut self,
         f: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let unit = self.context.begin();
-        match catching(|| f(self)) {
-            Ok(value) => unit.commit().map(|()| value),
-            Err(failure) => {
-                unit.roll_back();
-                Err(failure)
-            }
-        }
+        self.context.begin().run(|| f(self))
     }
 
     /// Gets ready for the next attempt. No unit is open.
     ///
     /// # Errors
     /// The failure itself when there is no further attempt; 55000 when the pipeline was changed
-    /// meanwhile.
+    /// during the run.
     fn recover(&mut self, walk: &SliceWalk, error: PullError) -> Result<(), Failure> {
         let decision = decide(&error, self.checks, self.request.commit, &mut self.retry);
         if self.checks == ConstraintChecks::Committing {
@@ -359,7 +340,7 @@ impl<C: ExecutionContext> Puller<C> {
         }
         let failure = Failure::from(error);
         let delay = match decision {
-            Decision::AgainAtOnce => {
+            Decision::RetryNow => {
                 self.checks = ConstraintChecks::Immediate;
                 self.context.warn(&format!(
                     "{}; loading it once more, with deferred constraints checked at once",
@@ -386,7 +367,7 @@ impl<C: ExecutionContext> Puller<C> {
         self.wait_for_retry(walk, delay, failure)
     }
 
-    /// Waits, for as long as the pipeline's settings of the moment say.
+    /// Waits, following changes of the pipeline's settings.
     fn wait_for_retry(
         &mut self,
         walk: &SliceWalk,

@@ -108,7 +108,7 @@ fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> 
     outcome
 }
 
-/// The recorder's whole work: a worker died without a word, so another process writes how the run
+/// The recorder's whole work: a worker died without reporting an outcome, so another process writes how the run
 /// ended.
 pub fn record_failure(request: &PullRequest, failure: &Failure) {
     request.caller.connect_worker();

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_becomes_enough_pieces_for_the_workers() {
+    fn a_day_becomes_enough_slices_for_the_workers() {
         let slices = spread(vec![slice(0, 800, 100_000)], 4, 10_000);
         let cuts: Vec<_> = slices.iter().map(|p| (p.interval.from, p.interval.to)).collect();
         assert_eq!(

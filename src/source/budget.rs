@@ -126,7 +126,7 @@ impl Budget {
             && !over()
         {
             self.check_stop()?;
-            // Short, so that whoever watches `held_back` is never far behind.
+            // Short, so that a reader of `held_back` is never far behind.
             std::thread::sleep(left.min(Duration::from_millis(20)));
             let before = std::mem::replace(&mut now, Instant::now());
             let slept = u64::try_from((now - before).as_micros()).unwrap_or(0);

@@ -44,7 +44,7 @@ fn a_microsecond_is_not_divided() {
 }
 
 #[test]
-fn the_stride_grows_again_where_the_rows_are_fewer() {
+fn the_range_grows_again_where_the_rows_are_fewer() {
     let mut range_size = RangeSize::default();
     assert!(range_size.halve(at(0), at(1_000)));
     (0..PASSES_TO_GROW).for_each(|_| range_size.passed());

@@ -1,4 +1,4 @@
-//! The source's clock: up to when what was committed is to be seen there.
+//! The source's clock: the time before which all that was committed is visible there.
 
 use super::error::SourceError;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -70,7 +70,7 @@ impl Clock {
             "57P03",
             format!("it is {self}, and this run needs what was committed up to {needed}"),
         )
-        .with_hint("The standby was restarted, or is not the one that the run began with. Once it has caught up, the same call goes on from there."))
+        .with_hint("The standby was restarted, or is not the one that the run began with. Once it has caught up, the same call continues from there."))
     }
 }
 

@@ -46,7 +46,7 @@ impl Session {
     /// Opens a session, named `application_name` in the source's pg_stat_activity.
     ///
     /// The TCP connect is bounded by `limits.connect`; the handshake that follows is not (a hung
-    /// server can hold it), so whoever waits for this bounds it from outside.
+    /// server can hold it), so the caller must bound the wait from outside.
     ///
     /// # Errors
     /// [`SourceError`], classified; it never holds the password.
@@ -81,15 +81,15 @@ impl Session {
     /// [`SourceError`] as the source reports it, or when the answer is not one boolean.
     pub fn ask(&mut self, query: &str) -> Result<bool, SourceError> {
         let action = "ask the source whether to pause";
-        let told = |e: postgres::Error| SourceError::from_client(action, &e);
+        let failed = |e: postgres::Error| SourceError::from_client(action, &e);
         let no_boolean = |what: String| {
             SourceError::permanent(action, "42804", what)
                 .with_hint("pause_while must be a query that returns one boolean.")
         };
         let mut transaction =
-            self.client.build_transaction().read_only(true).start().map_err(told)?;
-        let rows = transaction.query(query, &[]).map_err(told)?;
-        transaction.rollback().map_err(told)?;
+            self.client.build_transaction().read_only(true).start().map_err(failed)?;
+        let rows = transaction.query(query, &[]).map_err(failed)?;
+        transaction.rollback().map_err(failed)?;
         match &rows[..] {
             [] => Ok(false),
             [row] => row

@@ -73,7 +73,7 @@ impl WalkTable {
     }
 
     /// Checks that rows of `partition` are still rows of the table: from one that was detached
-    /// meanwhile the walk got nothing, and what it got is not all there was.
+    /// during the run, the walk gets nothing, and what it got before is not all there was.
     ///
     /// # Errors
     /// 55000 when they are not, or another [`SourceError`] as the source reports it.
@@ -95,7 +95,7 @@ impl WalkTable {
             "55000",
             format!("{partition} is no longer a partition of {}", self.sql_name),
         )
-        .with_hint("It was detached, dropped or renamed after the run was planned. Call pull again: it goes on with what is there now."))
+        .with_hint("It was detached, dropped or renamed after the run was planned. Call pull again: it continues with the partitions that exist now."))
     }
 }
 
@@ -122,7 +122,7 @@ impl Table {
                 "42809",
                 format!("{} is neither a table nor a view", names.table),
             )
-            .with_hint("Mend source_table in lrs_extract.pipeline."));
+            .with_hint("Correct source_table in lrs_extract.pipeline."));
         }
         let statement_kind = check_columns(session, oid, names)?;
         let column: &str = &names.timestamp;
@@ -249,7 +249,7 @@ fn check_columns(
                 "42703",
                 format!("{} has no column \"{column}\"", names.table),
             )
-            .with_hint("Mend the column names in lrs_extract.pipeline.")
+            .with_hint("Correct the column names in lrs_extract.pipeline.")
         })
     };
     let unusable = |column: &str, found: &str, wanted: &str| {
@@ -258,7 +258,7 @@ fn check_columns(
             "42804",
             format!("column \"{column}\" of {} is of type {found}; {wanted}", names.table),
         )
-        .with_hint("Mend the column names in lrs_extract.pipeline, or name a view of the source that casts the column."))
+        .with_hint("Correct the column names in lrs_extract.pipeline, or name a view of the source that casts the column."))
     };
     match type_of(&names.timestamp)? {
         "timestamptz" => {}

@@ -127,7 +127,7 @@ fn hint(code: &SqlState) -> Option<&'static str> {
 
 fn classify(code: &SqlState, message: &str) -> Trouble {
     if *code == SqlState::QUERY_CANCELED {
-        // 57014 is both a statement timeout and somebody's pg_cancel_backend; the text tells, and
+        // 57014 is both a statement timeout and somebody's pg_cancel_backend; the text tells which, and
         // where the source speaks another language the smaller page does no harm either.
         return if message.contains("user request") {
             Trouble::Transient

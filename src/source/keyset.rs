@@ -4,7 +4,7 @@
 //! it. "Strictly after `(t, a)`" has two forms. The light one is a single index scan from `t` whose
 //! filter drops what the walk has passed of `t`'s tie group; that re-reads the group from the heap,
 //! so it is taken only while the group is small. The heavy one asks for the rest of the group by
-//! exact index conditions, `= t and > a`, then `= t and is null`, and goes on with `> t`.
+//! exact index conditions, `= t and > a`, then `= t and is null`, and continues with `> t`.
 
 use super::describe::WalkTable;
 use super::sql::timestamp_literal;

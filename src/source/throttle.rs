@@ -1,5 +1,5 @@
-//! What holds the reader back on purpose. Whoever watches the walk may change it at any time, also
-//! while the reader is being held back: it takes notice within a blink.
+//! What holds the reader back on purpose. The puller may change it at any time, also
+//! while the reader is being held back: it notices within 20 ms.
 
 use super::budget::{Budget, Doing};
 use super::connect::Session;

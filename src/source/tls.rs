@@ -86,7 +86,7 @@ fn verifier(
     spec: &ConnectSpec,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, SourceError> {
-    // As libpq: with a root certificate at hand, `require` verifies the chain.
+    // As libpq: where a root certificate is given, `require` verifies the chain.
     let check = match (spec.sslmode, &spec.sslrootcert) {
         (SslMode::VerifyFull, _) => Check::Name,
         (SslMode::VerifyCa, _) | (SslMode::Require, Some(_)) => Check::Chain,

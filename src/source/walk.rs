@@ -1,4 +1,4 @@
-//! The reader: walks an interval page by page and hands over raw rows, ahead of whoever takes them
+//! The reader: walks an interval page by page and hands over raw rows, ahead of the load
 //! but never by more than the memory budget.
 
 use super::batch_size::BatchSize;
@@ -34,7 +34,7 @@ pub enum StreamItem<R> {
     BatchEnd(BatchEnd),
 }
 
-/// Where a batch ends. Passes from the reader to whoever commits it as it is.
+/// Where a batch ends. Passes unchanged from the reader to the puller, which commits it.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchEnd {
     /// Everything up to here has been handed over.
@@ -89,7 +89,7 @@ pub fn walk(
         let end = BatchEnd { position: cursor.position(), last, done: cursor.is_done() };
         if end.done {
             request.table.check_still_holds(&mut session, &request.partition)?;
-            // Before the last word: whoever hears it may start the next walk at once.
+            // Before the last item: the puller that gets it may start the next walk at once.
             budget.hold_canceller(None);
             *parking.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
             hand_over(StreamItem::BatchEnd(end));
@@ -161,7 +161,7 @@ impl PageReader<'_> {
         if hand_over(StreamItem::Rows(chunk)) {
             Ok(())
         } else {
-            Err(SourceError::permanent("read the source", "57014", "nobody takes the rows"))
+            Err(SourceError::permanent("read the source", "57014", "the rows are no longer wanted"))
         }
     }
 }

@@ -182,7 +182,7 @@ pub fn call_source<T: Send + 'static>(
             let silence = format!("no answer for {} s", limit.as_secs());
             return Ok(Err(SourceError::transient(action, "08006", silence)));
         }
-        latch::wait(Some(&waker), Duration::from_millis(200));
+        latch::wait(Some(&waker), POLL_INTERVAL);
         client::check_client();
     }
 }

@@ -39,9 +39,9 @@ pub fn spawn_asking<T: Send + 'static>(
     if ASKING.load(Ordering::SeqCst) >= MOST_ASKING {
         return Err(Failure::new(
             "53000",
-            "too many threads of this session wait for sources that say nothing",
+            "too many threads of this session are waiting for sources that do not respond",
         )
-        .with_hint("Close this session; the next one begins anew."));
+        .with_hint("Close this session and open a new one."));
     }
     let asking = Asking::begin();
     spawn_quiet(name, move || {

@@ -36,7 +36,7 @@ impl RetryPolicy {
         }
     }
 
-    /// For calls that read no page.
+    /// For calls that do not read pages.
     pub fn of(limits: &SourceLimits) -> Self {
         RetryPolicy::new(limits.retries, limits.retry_delay, 1)
     }
@@ -62,7 +62,7 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait before the next attempt, or `None` when there is to be none.
+    /// How long to wait before the next attempt, or `None` when the retries are used up.
     pub fn after(&mut self, error: &SourceError) -> Option<Duration> {
         self.quiet_batches = 0;
         match error.trouble {

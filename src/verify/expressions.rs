@@ -27,7 +27,7 @@ pub fn timestamp_column(pipeline: &Pipeline, target: &Target) -> Result<String, 
                 target.sql_name, pipeline.timestamp_column
             ),
         )
-        .with_detail("By it rows of the target are told to belong to a period.")
+        .with_detail("That column determines the period to which a row of the target belongs.")
         .with_hint("Add one to lrs_extract.pipeline.mapping: \"column\": {\"source\": \"…\"}.")
     })
 }

@@ -1,4 +1,4 @@
-//! The source counted, a range of time after the other, through whatever passes.
+//! The source counted, a range of time after the other, again after transient errors.
 
 use crate::error::{Failure, notice};
 use crate::ledger::PipelineVersion;
@@ -42,7 +42,7 @@ impl SourceCount {
     /// else in parts, down to a microsecond. Nothing is counted while the source asks for a pause.
     ///
     /// # Errors
-    /// [`Failure`] as the source said it, when trying again is of no use.
+    /// [`Failure`] as the source said it, when another attempt would not help.
     pub fn checksum(
         &mut self,
         from: DateTime<Utc>,

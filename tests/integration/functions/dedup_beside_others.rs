@@ -18,7 +18,11 @@ fn a_double_that_is_updated_meanwhile_is_left_to_the_next_call() {
     assert_eq!(running.result().expect("a count"), 39);
     let updated = "select count(*) from pipeline.aidt_raw where flag = 'U'";
     assert_eq!(fixture.stage_value(updated), "1");
-    assert!(notices.all().iter().any(|n| n.contains("1 duplicates were left")), "{:?}", notices.all());
+    assert!(
+        notices.all().iter().any(|n| n.contains("1 duplicates were left")),
+        "{:?}",
+        notices.all()
+    );
     assert_eq!(dedup(&mut fixture.stage()), 1);
     fixture.assert_each_id_once();
 }
@@ -102,7 +106,10 @@ fn found_doubles(session: &mut Client) -> (String, String) {
             ]
         })
         .collect();
-    (values[2].clone(), statement(include_str!("../../../sql/target/remove_duplicates.sql"), &values))
+    (
+        values[2].clone(),
+        statement(include_str!("../../../sql/target/remove_duplicates.sql"), &values),
+    )
 }
 
 #[test]

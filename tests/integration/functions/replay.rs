@@ -82,7 +82,7 @@ fn what_still_does_not_fit_stays_with_the_reason_of_today() {
         before,
         "the rest is its origin's"
     );
-    let staying = format!("{} rejects do not fit yet", rejects(&fixture));
+    let staying = format!("{} rejects still do not fit", rejects(&fixture));
     assert!(notices.all().iter().any(|n| n.contains(&staying)), "{:?}", notices.all());
     fixture.assert_all_rows();
 }
