@@ -5,7 +5,7 @@
 pub const FLUSH_BYTES: usize = 2 << 20;
 
 /// What a worker takes besides rows: the server's caches, the threads' tables, heap that is kept.
-const BESIDES_ROWS: usize = 12 << 20;
+const BESIDES_ROWS: usize = 17 << 20;
 
 /// How much may come over the wire ahead of the load in a worker of so much memory: it is there up
 /// to three times, as it came, as values made of it, and in the flush buffer.

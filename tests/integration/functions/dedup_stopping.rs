@@ -5,13 +5,20 @@ use std::time::Instant;
 
 use crate::fixture::{DEDUP, Fixture, Pair, Rows, Stepwise, dedup};
 
-/// A moment in the middle of [`slow_dedup`], on a busy machine too.
-const MIDWAY: &str = "5 s";
+/// A statement_timeout in which a step is done, on a busy machine too.
+const MIDWAY: &str = "15 s";
 
-/// Three steps to go, each of which takes more than two seconds.
+/// Several steps to go, each of which takes more than a second.
 fn slow_dedup() -> Stepwise {
     let fixture = Fixture::of_pairs(25_000);
-    fixture.slow_steps(2_000);
+    fixture.slow_steps(1_500);
+    fixture.stepwise_dedup()
+}
+
+/// The same, with one step that is done and a second that never is.
+fn dedup_until_a_timeout() -> Stepwise {
+    let fixture = Fixture::of_pairs(25_000);
+    fixture.stand_still_after_a_step();
     fixture.stepwise_dedup()
 }
 
@@ -63,7 +70,7 @@ fn a_terminated_worker_ends_the_call_in_words() {
 
 #[test]
 fn a_statement_timeout_stops_it() {
-    let dedup = slow_dedup();
+    let dedup = dedup_until_a_timeout();
     dedup.time_out(MIDWAY);
     assert_midway(&dedup.fixture);
 }
@@ -77,7 +84,7 @@ fn a_client_that_vanishes_stops_it() {
 
 #[test]
 fn an_exception_block_that_catches_the_timeout_leaves_nothing_running() {
-    let dedup = slow_dedup();
+    let dedup = dedup_until_a_timeout();
     let mut session = dedup.fixture.stage();
     session.batch_execute(&format!("set statement_timeout = '{MIDWAY}'")).expect("set");
     let block =

@@ -15,6 +15,8 @@ use crate::fixture::{Fixture, Pull, Rows, skip};
 
 /// `lrs_extract.worker_memory`, in MB.
 const WORKER_MEMORY: u64 = 64;
+/// What the server's own caches take differs from version to version, in MB.
+const ROOM: u64 = 6;
 /// A statement of about this size, in MB, passes alone.
 const HUGE_STATEMENT: u64 = 30;
 /// It is there as it came, as a tape, as values, in the flush buffer, and in the INSERT.
@@ -91,6 +93,7 @@ fn peak_of_a_pull(fixture: &Fixture, jobs: i64, rows: i64) -> u64 {
 }
 
 fn assert_bounded(peak: u64, bound: u64) {
+    let bound = bound + ROOM;
     assert!(peak <= bound, "a worker took {peak} MB, and {bound} MB is the bound");
 }
 
