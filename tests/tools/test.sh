@@ -97,15 +97,20 @@ install_into() {
 }
 
 # Builds all, installs, and runs what needs no second server: one version at a time, for all share
-# target/. Leaves the path of the integration tests' binary in $logs/binary$version.
+# target/. Leaves the path of the integration tests' binary in $logs/binary$version. What uses the
+# library uses the one that is installed (profile dev): of another profile, it would be built into the
+# same file, by turns.
 build_and_test_inside() {
     local version=$1 named="PG${1}_CONFIG" features
     features=(--no-default-features --features "pg$version pg_test")
     pgrx_environment "$version" "${!named}"
     install_into "$version" "${!named}" || return
-    cargo test "${features[@]}" --test integration --no-run --message-format json-render-diagnostics |
+    cargo test --profile dev "${features[@]}" --test integration --no-run --message-format json-render-diagnostics |
         sed -n 's/.*"target":{[^}]*"name":"integration".*"executable":"\([^"]*\)".*/\1/p' >"$logs/binary$version" || return
-    cargo test --no-fail-fast "${features[@]}" --lib --test repository ${testname:+"$testname"}
+    local status=0
+    cargo test --profile dev "${features[@]}" --test repository ${testname:+"$testname"} || status=$?
+    cargo test "${features[@]}" --lib ${testname:+"$testname"} || status=$?
+    return "$status"
 }
 
 # Runs the integration tests, which start servers of their own: beside the builds, and beside those of
