@@ -13,7 +13,8 @@
 //! Run by `make test`, which builds the extension and installs it into the version's folders first.
 //! The stage is the version under test; the source is a real server of another version (see
 //! [`fixture::Version`]). Every test has databases of its own; tests that kill have servers of
-//! their own.
+//! their own. What measures times is in a module `alone` of its file, and comes when nothing else
+//! runs.
 
 #![allow(
     clippy::unwrap_used,

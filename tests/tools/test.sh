@@ -114,10 +114,19 @@ build_and_test_inside() {
 }
 
 # Runs the integration tests, which start servers of their own: beside the builds, and beside those of
-# other versions, for most of their time they wait.
+# other versions, for most of their time they wait. Those of modules named `alone` measure times.
 test_outside() {
     local version=$1
-    "$(cat "$logs/binary$version")" ${testname:+"$testname"}
+    if [ -n "$testname" ]; then
+        "$(cat "$logs/binary$version")" "$testname"
+    else
+        "$(cat "$logs/binary$version")" --skip ::alone::
+    fi
+}
+
+# Runs the others, when nothing else runs.
+test_alone() {
+    [ -n "$testname" ] || "$(cat "$logs/binary$1")" ::alone:: --test-threads 1
 }
 
 # Sums a column of cargo's "test result: ok. 12 passed; 0 failed; …" lines.
@@ -134,7 +143,6 @@ lines=()
 # Prints what the integration tests of a version said, and adds its sums up.
 report() {
     local version=$1 log=$logs/pg$1 status version_passed version_failed version_skipped line
-    wait "${outside[$version]}" || true
     printf '\n== PostgreSQL %s: integration tests\n' "$version"
     cat "$logs/outside$version"
     cat "$logs/inside$version" "$logs/outside$version" >"$log"
@@ -174,7 +182,7 @@ for version in $VERSIONS; do
     stop_leftovers
     echo "$status" >"$logs/inside$version.status"
     if [ ${#running[@]} -ge "$AT_A_TIME" ]; then
-        report "${running[0]}"
+        wait "${outside[${running[0]}]}" || true
         running=("${running[@]:1}")
     fi
     (
@@ -187,6 +195,12 @@ for version in $VERSIONS; do
     running+=("$version")
 done
 for version in "${running[@]}"; do
+    wait "${outside[$version]}" || true
+done
+for version in $VERSIONS; do
+    if ! test_alone "$version" >>"$logs/outside$version" 2>&1; then
+        echo 1 >"$logs/outside$version.status"
+    fi
     report "$version"
 done
 

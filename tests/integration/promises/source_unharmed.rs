@@ -218,40 +218,6 @@ fn a_pause_in_the_middle_of_a_run_stops_the_reading_until_it_is_over() {
     fixture.assert_all_rows();
 }
 
-/// Pulls 24 MB of statements, one every `interval`, by two workers with a byte limit; gives the rate
-/// they came at, as a part of the limit.
-fn part_of_the_byte_limit(interval: &str) -> f64 {
-    const LIMIT: f64 = 2_500_000.0;
-    let fixture = Fixture::with(&Rows::of(0));
-    fixture.on_source(&format!(
-        "insert into acid.lrs_statement_new
-         select '2025-03-01'::timestamptz + n * interval '{interval}',
-                acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
-         from generate_series(0, 24 * 150) n"
-    ));
-    fixture.on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
-    let began = Instant::now();
-    Pull::everything().batch(200).jobs(2).run(&mut fixture.stage());
-    let took = began.elapsed().as_secs_f64();
-    let bytes: f64 =
-        fixture.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
-    fixture.assert_all_rows();
-    bytes / took / LIMIT
-}
-
-#[test]
-fn two_workers_together_keep_the_byte_limit() {
-    let part = part_of_the_byte_limit("1 hour");
-    assert!((part - 1.0).abs() < 0.1, "{part} of the limit");
-}
-
-#[test]
-fn a_worker_that_is_left_alone_takes_the_whole_byte_limit() {
-    // All in one slice: the other worker comes to its end at once. Its share alone would be half.
-    let part = part_of_the_byte_limit("1 second");
-    assert!((0.7..1.1).contains(&part), "{part} of the limit");
-}
-
 /// A pull whose `pause_while` is `query`, and what it was refused with.
 fn refused_pause(query: &str) -> (String, String) {
     let fixture = Fixture::with(&Rows::of(100));
@@ -289,5 +255,45 @@ fn a_pause_that_changes_settings_changes_none_of_the_walks() {
             line.contains("read_only=<on>") && line.contains("statement_timeout=<5min>"),
             "{line}"
         );
+    }
+}
+
+/// Run by themselves: with others beside them the machine would be the limit.
+mod alone {
+    use super::*;
+
+    /// Pulls 24 MB of statements, one every `interval`, by two workers with a byte limit; gives the rate
+    /// they came at, as a part of the limit.
+    fn part_of_the_byte_limit(interval: &str) -> f64 {
+        const LIMIT: f64 = 2_500_000.0;
+        let fixture = Fixture::with(&Rows::of(0));
+        fixture.on_source(&format!(
+            "insert into acid.lrs_statement_new
+             select '2025-03-01'::timestamptz + n * interval '{interval}',
+                    acid.statement(n, false) || jsonb_build_object('text', repeat(md5(n::text), 200)), n
+             from generate_series(0, 24 * 150) n"
+        ));
+        fixture
+            .on_stage(&format!("update lrs_extract.pipeline set max_bytes_per_second = {LIMIT}"));
+        let began = Instant::now();
+        Pull::everything().batch(200).jobs(2).run(&mut fixture.stage());
+        let took = began.elapsed().as_secs_f64();
+        let bytes: f64 =
+            fixture.stage_value("select sum(bytes) from lrs_extract.batch").parse().unwrap();
+        fixture.assert_all_rows();
+        bytes / took / LIMIT
+    }
+
+    #[test]
+    fn two_workers_together_keep_the_byte_limit() {
+        let part = part_of_the_byte_limit("1 hour");
+        assert!((part - 1.0).abs() < 0.1, "{part} of the limit");
+    }
+
+    #[test]
+    fn a_worker_that_is_left_alone_takes_the_whole_byte_limit() {
+        // All in one slice: the other worker comes to its end at once. Its share alone would be half.
+        let part = part_of_the_byte_limit("1 second");
+        assert!((0.7..1.1).contains(&part), "{part} of the limit");
     }
 }
