@@ -37,6 +37,20 @@ impl Failure {
         self
     }
 
+    /// Adds a sentence to the detail.
+    pub fn with_more_detail(self, sentence: &str) -> Self {
+        let detail = match &self.detail {
+            Some(detail) => format!("{detail} {sentence}"),
+            None => sentence.to_owned(),
+        };
+        self.with_detail(detail)
+    }
+
+    /// Gives a hint where there is none yet.
+    pub fn with_default_hint(self, hint: impl FnOnce() -> String) -> Self {
+        if self.hint.is_some() { self } else { self.with_hint(hint()) }
+    }
+
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -66,19 +80,15 @@ impl Failure {
         unreachable!("ERROR does not return")
     }
 
-    fn report(self, level: PgLogLevel) {
+    fn report(mut self, level: PgLogLevel) {
         let code = sqlstate_code(&self.sqlstate);
-        let code_is_known = sqlstate_text(code) == self.sqlstate;
-        let detail = match self.detail {
+        if sqlstate_text(code) != self.sqlstate {
             // The binding knows the server's own codes; another's goes into the detail.
-            detail if !code_is_known => {
-                let code = format!("SQLSTATE {}.", self.sqlstate);
-                Some(detail.map_or(code.clone(), |d| format!("{d} {code}")))
-            }
-            detail => detail,
-        };
+            let sentence = format!("SQLSTATE {}.", self.sqlstate);
+            self = self.with_more_detail(&sentence);
+        }
         let mut report = ErrorReport::new(code, self.message, "");
-        if let Some(detail) = detail {
+        if let Some(detail) = self.detail {
             report = report.set_detail(detail);
         }
         if let Some(hint) = self.hint {

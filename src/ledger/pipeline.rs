@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use crate::backend::query::{Query, Row};
+use crate::backend::query::{Query, Row, text_argument};
 use crate::backend::role::as_owner;
 use crate::error::Failure;
 use crate::slice::Width;
@@ -107,7 +107,7 @@ struct Found<'a>(&'a Row);
 fn find<T>(name: &str, mut read: impl FnMut(&Found<'_>) -> T) -> Result<Option<T>, Failure> {
     static PIPELINE: Query =
         Query::new(include_str!("../../sql/ledger/pipeline.sql"), &[pg_sys::TEXTOID]);
-    let mut values = [name.into_datum().unwrap_or(pg_sys::Datum::from(0))];
+    let mut values = [text_argument(name).1];
     // SAFETY: one text; the columns are read by Found.
     let rows = as_owner(|| unsafe { PIPELINE.rows(&mut values, |row| read(&Found(row))) })?;
     Ok(rows.into_iter().next())

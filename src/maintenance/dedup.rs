@@ -80,13 +80,12 @@ impl Progress {
     }
 
     fn explain(&self, failure: Failure) -> Failure {
-        let hint = failure.hint.clone().unwrap_or_else(|| {
+        failure.with_default_hint(|| {
             format!(
                 "{} duplicates were removed before, and that stays. The same call removes the rest.",
                 self.removed
             )
-        });
-        failure.with_hint(hint)
+        })
     }
 }
 

@@ -98,13 +98,12 @@ impl Progress {
     }
 
     fn explain(&self, failure: Failure) -> Failure {
-        let hint = failure.hint.clone().unwrap_or_else(|| {
+        failure.with_default_hint(|| {
             format!(
                 "{} rejects went into the target before, and that stays. The same call continues with the rest.",
                 self.taken
             )
-        });
-        failure.with_hint(hint)
+        })
     }
 }
 

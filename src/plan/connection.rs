@@ -2,7 +2,6 @@
 
 use crate::backend::role::{self, is_superuser};
 use crate::error::Failure;
-
 use crate::source::{ConnectSpec, source_asks_for_password};
 use crate::threads::call_source;
 use pgrx::prelude::*;

@@ -16,21 +16,25 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 /// Marks a segment of this very layout. After an upgrade, a session may still run the old library while
 /// its new workers load the new one, which must not read the old one's segment.
 const LAYOUT: u64 = {
-    let mut tag = 0xcbf2_9ce4_8422_2325_u64;
     let parts = [size_of::<Control>(), size_of::<Slot>(), align_of::<Batch>(), RING, TEXT];
+    let mut tag = 0xcbf2_9ce4_8422_2325;
     let mut n = 0;
     while n < parts.len() {
-        tag = (tag ^ parts[n] as u64).wrapping_mul(0x0100_0000_01b3);
+        tag = hashed(tag, &parts[n].to_le_bytes());
         n += 1;
     }
-    let version = env!("CARGO_PKG_VERSION").as_bytes();
-    n = 0;
-    while n < version.len() {
-        tag = (tag ^ version[n] as u64).wrapping_mul(0x0100_0000_01b3);
+    hashed(tag, env!("CARGO_PKG_VERSION").as_bytes())
+};
+
+/// FNV-1a: `tag` with `bytes` added.
+const fn hashed(mut tag: u64, bytes: &[u8]) -> u64 {
+    let mut n = 0;
+    while n < bytes.len() {
+        tag = (tag ^ bytes[n] as u64).wrapping_mul(0x0100_0000_01b3);
         n += 1;
     }
     tag
-};
+}
 
 /// Shared by all workers of the pool.
 #[repr(C)]

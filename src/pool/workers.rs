@@ -7,7 +7,6 @@ use super::slot::Outcome;
 use super::worker::WorkerArgument;
 use crate::error::Failure;
 use crate::ledger::{self, Batch, SessionLock};
-
 use pgrx::PgMemoryContexts;
 use pgrx::pg_sys::BgwHandleStatus::{BGWH_NOT_YET_STARTED, BGWH_STARTED};
 use pgrx::prelude::*;

@@ -105,8 +105,7 @@ pub fn given_up(
         CommitMode::Batch | CommitMode::Slice => "everything before is committed and stays",
     };
     let place = format!("While pulling {partition} from {timestamp}{attempts}; {before}.");
-    let detail = failure.detail.clone().map_or(place.clone(), |d| format!("{d} {place}"));
-    failure.with_detail(detail)
+    failure.with_more_detail(&place)
 }
 
 #[cfg(test)]

@@ -39,11 +39,8 @@ impl Inline {
     /// # Errors
     /// [`Failure`] when the ledger cannot be written.
     pub fn start(request: Arc<PullRequest>) -> Result<Inline, Failure> {
-        let closed = request.slices.is_empty();
-        if !closed {
-            let leader_pid = i32::try_from(std::process::id()).unwrap_or(0);
-            ledger::open_run(&request.new_run(leader_pid))?;
-        }
+        let leader_pid = i32::try_from(std::process::id()).unwrap_or(0);
+        ledger::open_run(&request.new_run(leader_pid))?;
         Ok(Inline {
             puller: Puller::new(InlineContext::default(), request.clone()),
             slices: request.slices.iter().cloned().collect(),
@@ -51,7 +48,7 @@ impl Inline {
             progress: Progress::new(&request),
             request,
             level: current_level(),
-            closed,
+            closed: false,
         })
     }
 

@@ -28,7 +28,7 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Starts the run. `pool` is empty, and lives in the memory context of the call.
+    /// Starts a run that has slices. `pool` is empty, and lives in the memory context of the call.
     ///
     /// # Errors
     /// 53400 when there is no free worker slot.
@@ -41,11 +41,8 @@ impl Leader {
             queue: VecDeque::new(),
             progress,
             last_sign: Instant::now(),
-            finished: request.slices.is_empty(),
+            finished: false,
         };
-        if leader.finished {
-            return Ok(leader);
-        }
         // SAFETY: the pool outlives this call; nobody else has a reference to it.
         let pool = unsafe { &mut *pool };
         pool.prepare(CALL, &*request, jobs)?;
@@ -142,10 +139,9 @@ impl Leader {
             true => "The same call without again => true",
             false => "The same call",
         };
-        let hint = failure.hint.clone().unwrap_or_else(|| {
+        failure.with_default_hint(|| {
             format!("What was committed stays. {same_call} continues from there; see lrs_extract.runs, run {run_id}.")
-        });
-        failure.with_hint(hint)
+        })
     }
 }
 

@@ -88,10 +88,10 @@ impl Verification {
         // The stage first: what it refuses needs no work of the source.
         let (target, rejected) = self.count_stage(&slice)?;
         let source = self.source.checksum(slice.from, slice.to).map_err(|failure| {
-            let place =
-                format!("While counting {} from {} to {}.", slice.partition, slice.from, slice.to);
-            let detail = failure.detail.clone().map_or(place.clone(), |d| format!("{d} {place}"));
-            failure.with_detail(detail)
+            failure.with_more_detail(&format!(
+                "While counting {} from {} to {}.",
+                slice.partition, slice.from, slice.to
+            ))
         })?;
         let mut stage = target;
         stage += rejected;

@@ -151,10 +151,15 @@ impl Fixture {
     /// Makes every flush into the target take at least `milliseconds`, so that there is a run to
     /// disturb.
     pub fn slow_target(&self, milliseconds: u32) {
+        self.linger_after("insert", &format!("perform pg_sleep({milliseconds} / 1000.0)"));
+    }
+
+    /// Has each statement of that kind on the target run `plpgsql` at its end.
+    fn linger_after(&self, statement: &str, plpgsql: &str) {
         self.on_stage(&format!(
             "create function pipeline.linger() returns trigger language plpgsql as
-                 'begin perform pg_sleep({milliseconds} / 1000.0); return null; end';
-             create trigger linger after insert on pipeline.aidt_raw
+                 $$ begin {plpgsql}; return null; end $$;
+             create trigger linger after {statement} on pipeline.aidt_raw
                  for each statement execute function pipeline.linger()"
         ));
     }

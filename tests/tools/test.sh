@@ -67,13 +67,14 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # As root, servers run as postgres. A user who cannot write to the server's
-# folders runs the tests as oneself by the same way, which installs by sudo.
+# folders runs the tests as oneself by the same way, which installs by sudo. Prints
+# no name where none is needed.
 run_as() {
     local pg_config=$1
     if [ "$(id -u)" -eq 0 ]; then
-        echo "--runas postgres"
+        echo postgres
     elif [ ! -w "$("$pg_config" --pkglibdir)" ] || [ ! -w "$("$pg_config" --sharedir)/extension" ]; then
-        echo "--runas $USER"
+        echo "$USER"
     fi
 }
 
@@ -83,8 +84,8 @@ pgrx_environment() {
     export PGRX_FEATURES="pg$1 pg_test" PGRX_NO_DEFAULT_FEATURES=true PGRX_ALL_FEATURES=false
     export PGRX_BUILD_PROFILE=debug PGRX_NO_SCHEMA=false CARGO_PGRX_TEST_PGDATA=$pgdata
     local runas
-    read -r -a runas <<<"$(run_as "$2")"
-    if [ ${#runas[@]} -gt 0 ]; then export CARGO_PGRX_TEST_RUNAS=${runas[1]}; fi
+    runas=$(run_as "$2")
+    if [ -n "$runas" ]; then export CARGO_PGRX_TEST_RUNAS=$runas; fi
 }
 
 # Installs the extension with its tests inside. The tests inside do the same once one of them runs;
