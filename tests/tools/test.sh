@@ -83,13 +83,15 @@ run_as() {
 pgrx_environment() {
     export PGRX_FEATURES="pg$1 pg_test" PGRX_NO_DEFAULT_FEATURES=true PGRX_ALL_FEATURES=false
     export PGRX_BUILD_PROFILE=debug PGRX_NO_SCHEMA=false CARGO_PGRX_TEST_PGDATA=$pgdata
+    # The first test inside would install the extension; install_into has done that.
+    CARGO_PGRX=$(type -P true)
+    export CARGO_PGRX
     local runas
     runas=$(run_as "$2")
     if [ -n "$runas" ]; then export CARGO_PGRX_TEST_RUNAS=$runas; fi
 }
 
-# Installs the extension with its tests inside. The tests inside do the same once one of them runs;
-# those outside would meet an older one, or none, where TESTNAME leaves all of the former out.
+# Installs the extension with its tests inside.
 install_into() {
     local version=$1 pg_config=$2 sudo=()
     [ -z "$(run_as "$pg_config")" ] || sudo=(--sudo)
