@@ -1,10 +1,12 @@
-//! What has been pulled, and how each run went: the tables `run`, `slice`, `batch`, `reject`.
+//! What has been pulled, and how each run went: the tables `run`, `heap_scan`, `slice`, `batch`,
+//! `reject`.
 //!
 //! In: the steps of a run. Out: rows written in the transaction of the step itself, and the
 //! coverage that they add up to. Every statement runs as the extension's owner with a search path
 //! that no other role can write to. Called by `api`, `pull`, `maintenance`, `verify`, `plan` and `pool`.
 
 mod batch;
+mod heap_scan;
 mod lock;
 mod pipeline;
 mod reject;
@@ -14,11 +16,17 @@ mod slice;
 mod stage;
 
 pub use batch::{Batch, record_batch, record_commit_times};
+pub use heap_scan::{
+    UnfinishedScan, close_scan, met_new_versions, next_scan_id, note_new_versions, unfinished_scans,
+};
 #[cfg(any(test, feature = "pg_test"))]
 pub use lock::LEADER_CLASS;
 pub use lock::{SessionLock, lock_as_worker, lock_pipeline, waits_for};
-pub use pipeline::{Pipeline, PipelineVersion, SourceLimits};
-pub use reject::{RejectQueue, StoredReject, drop_rejects, keep_rejects, record_rejects, rejected};
+pub use pipeline::{Pipeline, PipelineVersion, SourceLimits, WalkMode};
+pub use reject::{
+    RejectQueue, StoredReject, drop_rejects, drop_rejects_at, keep_rejects, record_rejects,
+    rejected,
+};
 pub use report::facts;
 pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
 pub use slice::{claim_slice, close_slice, covered, forget, record_retry};

@@ -17,12 +17,12 @@
 //! | [`plan`] | a period: pipeline, connection, slices | yes |
 //! | [`pool`] | background workers and the memory that they share | yes |
 //! | [`threads`] | threads beside the main one, and how it waits for them | yes |
-//! | [`ledger`] | runs, slices, batches, rejects, pipelines: a file a table | yes |
+//! | [`ledger`] | runs, heap scans, slices, batches, rejects, pipelines: a file a table | yes |
 //! | [`load`] | finished values into the target, through SPI | yes |
 //! | [`backend`] | transactions, roles, times, queries, the latch | yes |
 //! | [`transform`] | raw rows to finished values, by the mapping | no |
-//! | [`source`] | the client connection, the keyset walk, raw rows | no |
-//! | [`mod@slice`] | the arithmetic of keys, intervals and slices | no |
+//! | [`source`] | the client connection, the walks by key and by heap, raw rows | no |
+//! | [`mod@slice`] | the arithmetic of keys, intervals, blocks and slices | no |
 //!
 //! Beside them: [`report`] (what a run was like, as text or as a page), [`settings`], [`mod@error`],
 //! [`pg_compat`]. `unsafe` is allowed only in the modules that face the server, each block with its
@@ -32,17 +32,18 @@
 //!
 //! | promise | kept in | tested in |
 //! | --- | --- | --- |
-//! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`] |
+//! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`], [`slice::HeapScan`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`], [`heap_walk`] |
 //! | 2. The checkpoint is the data | [`ledger::record_batch`], [`pull::Run`], [`backend::transaction::Unit`] | [`crash_recovery`], [`resume`] |
 //! | 3. Nothing is covered before it is settled | [`source::Clock`], [`plan::Survey`] | [`settle`], [`standby`] |
 //! | 4. A bad value stops nothing and vanishes nowhere | [`transform::Refusal`], [`load::Loader`], [`ledger::record_rejects`] | [`rejects`], [`xapi_shapes`] |
-//! | 5. The source is not harmed | [`source::Session`], [`source::Throttle`], [`threads::RetryPolicy`] | [`source_unharmed`], [`source_trouble`] |
+//! | 5. The source is not harmed | [`source::Session`], [`source::Throttle`], [`source::Budget`], [`threads::RetryPolicy`] | [`source_unharmed`], [`source_trouble`] |
 //! | 6. It can always be stopped | [`pool::WorkerPool`], [`threads::Stream`], [`backend::latch::wait`] | [`stopping`], [`locks_and_slots`] |
 //! | 7. Memory is bounded by bytes | [`source::Budget`], [`backend::memory`] | [`bounded_memory`] |
 //! | 8. No secret leaves the mapping | [`source::Secret`] | [`hostile_names`] |
 //!
 //! [`every_row_once`]: ../tests/integration/promises/every_row_once.rs
 //! [`keyset_properties`]: ../tests/integration/promises/keyset_properties.rs
+//! [`heap_walk`]: ../tests/integration/promises/heap_walk.rs
 //! [`heavy_ties`]: ../tests/integration/promises/heavy_ties.rs
 //! [`never_twice`]: ../tests/integration/promises/never_twice.rs
 //! [`crash_recovery`]: ../tests/integration/promises/crash_recovery.rs

@@ -9,10 +9,12 @@
 mod checksum;
 mod duplicates;
 mod flush_buffer;
+mod identity;
 mod loader;
 mod target;
 
 pub use checksum::{checksum, select_checksum};
 pub use duplicates::Duplicates;
+pub use identity::Identity;
 pub use loader::{Loaded, Loader, RejectedRow};
-pub use target::{Target, describe};
+pub use target::{Target, describe, may_select};

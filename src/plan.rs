@@ -6,11 +6,17 @@
 
 mod bound_pipeline;
 mod connection;
+mod identity;
 mod layout;
 mod settled_period;
 mod survey;
+mod surveyed_slice;
+mod walk_choice;
+mod walks;
 
 pub use bound_pipeline::BoundPipeline;
 pub use connection::{check_usage, connection};
+pub use identity::identity;
 pub use layout::{Layout, LayoutQuery};
-pub use survey::{Survey, SurveyedSlice, survey};
+pub use survey::{Survey, survey};
+pub use walks::{PlannedWalk, Walk};

@@ -6,12 +6,16 @@
 
 mod coverage;
 mod edge;
+mod heap;
 mod layout;
+mod position;
 mod spread;
 mod width;
 
 pub use coverage::{Interval, subtract};
 pub use edge::{Edge, Key};
+pub use heap::{Blocks, Heap, HeapScan, share_out};
 pub use layout::{PlannedSlice, Segment, Slice, SliceState, lay_out};
+pub use position::Position;
 pub use spread::spread;
 pub use width::Width;

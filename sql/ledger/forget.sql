@@ -1,9 +1,18 @@
--- $1: pipeline, $2: from, $3: to
+-- $1: pipeline, $2: from, $3: to. Unfinished scans of heaps that are not all within were refused before.
+with forgotten as (
+  update lrs_extract.heap_scan h
+     set state = 'forgotten', closed_at = clock_timestamp()
+   where h.pipeline = $1
+     and $2 < $3
+     and h.state = 'unfinished'
+     and (h."to" > $2 or h."to" = $2 and h.to_actor_id is not null)
+     and h."from" < $3
+  returning h.scan_id
+)
 update lrs_extract.slice s
    set forgotten = s.forgotten || tstzrange($2, $3)
  where s.pipeline = $1
    and $2 < $3
    and s."to" >= $2
    and s."from" < $3
-   and s.watermark is not null
-   and s.watermark >= $2
+   and (s.watermark >= $2 or s.scan_id in (select f.scan_id from forgotten f))

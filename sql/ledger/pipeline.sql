@@ -18,9 +18,10 @@ select p.server,
        (extract(epoch from p.retry_delay) * 1000000)::bigint as retry_delay_micros,
        p.max_bytes_per_second,
        p.pause_while,
+       p.walk,
        -- What a run takes as given from its start to its end: all but what is named here, which
        -- bears on the next plan only, or may change at any time.
-       (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while}'::text[])::text as definition,
+       (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while,walk}'::text[])::text as definition,
        p.xmin::text::bigint as written_by
   from lrs_extract.pipeline p
  where p.name = $1

@@ -3,6 +3,7 @@ with checkpoint as (
   update lrs_extract.slice
      set watermark = $14,
          watermark_actor_id = $15,
+         block_watermark = coalesce($22, block_watermark),
          rows = rows + $5,
          rejected = rejected + $6,
          bytes = bytes + $7,

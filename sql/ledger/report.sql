@@ -36,7 +36,7 @@ select json_build_object(
          'slices', (
            select coalesce(json_agg(x order by x.slice_no), '[]')
              from (select s.slice_no, s.partition, s.state, s.worker,
-                          coalesce(s.estimated_rows, 0) as estimated_rows, s.rows, s.rejected, s.warning,
+                          coalesce(s.estimated_rows, 0) as estimated_rows, s.rows, s.rejected, s.warning, s.walk,
                           (extract(epoch from s."from") * 1000000)::bigint as "from",
                           (extract(epoch from s."to") * 1000000)::bigint as "to",
                           (extract(epoch from s.started_at) * 1000000)::bigint as started_at,

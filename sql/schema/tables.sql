@@ -34,6 +34,8 @@ create table lrs_extract.pipeline (
   retry_delay          interval not null default '1 second',
   max_bytes_per_second bigint,
   pause_while          text,
+  walk                 text not null default 'auto',
+  constraint pipeline_walk_check check (walk in ('auto', 'key', 'heap')),
   constraint pipeline_on_bad_value_check check (on_bad_value in ('reject', 'null', 'abort')),
   constraint pipeline_slice_width_check check (slice_width > interval '0'),
   constraint pipeline_settle_check check (settle >= interval '0'),
@@ -58,6 +60,8 @@ comment on column lrs_extract.pipeline.retries is 'How often in a row a page is 
 comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first retry; it doubles up to one minute; can be changed during a run';
 comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none; can be changed during a run';
 comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; can be changed during a run';
+
+comment on column lrs_extract.pipeline.walk is 'How partitions are walked: ''key'', by the index in the order of keys; ''heap'', block after block; ''auto'', by what the source''s statistics make of either';
 
 create sequence lrs_extract.run_id_seq;
 comment on sequence lrs_extract.run_id_seq is 'Numbers the runs';
@@ -109,6 +113,48 @@ comment on column lrs_extract.run.stage_start is 'What the stage had counted whe
 comment on column lrs_extract.run.stage_end is 'The same when the run ended; null where no process was left to read them';
 comment on column lrs_extract.run.state is 'running, done, failed, cancelled, interrupted; a running one whose processes are gone shows as interrupted in the view runs';
 
+create sequence lrs_extract.heap_scan_id_seq;
+comment on sequence lrs_extract.heap_scan_id_seq is 'Numbers the scans of heaps';
+
+create table lrs_extract.heap_scan (
+  scan_id       bigint primary key,
+  pipeline      text not null,
+  run_id        bigint not null,
+  partition     text not null,
+  "from"        timestamptz not null,
+  from_actor_id bigint,
+  "to"          timestamptz not null,
+  to_actor_id   bigint,
+  relation      oid not null,
+  filenode      oid not null,
+  horizon       bigint not null,
+  updates       text,
+  new_versions  bigint not null default 0,
+  state         text not null default 'unfinished',
+  opened_at     timestamptz not null default clock_timestamp(),
+  closed_at     timestamptz,
+  constraint heap_scan_state_check check (state in ('unfinished', 'done', 'forgotten'))
+);
+create index heap_scan_unfinished_idx on lrs_extract.heap_scan (pipeline) where state = 'unfinished';
+
+comment on table lrs_extract.heap_scan is 'Partitions whose heaps are read block by block, in one run or in several; what they hold of the period counts as pulled when all blocks are read';
+comment on column lrs_extract.heap_scan.scan_id is 'The scan''s number, from lrs_extract.heap_scan_id_seq';
+comment on column lrs_extract.heap_scan.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.heap_scan.run_id is 'The run that began it';
+comment on column lrs_extract.heap_scan.partition is 'The source''s partition';
+comment on column lrs_extract.heap_scan."from" is 'Where the period begins whose rows it takes';
+comment on column lrs_extract.heap_scan."to" is 'Where that period ends';
+comment on column lrs_extract.heap_scan.from_actor_id is 'As in slice';
+comment on column lrs_extract.heap_scan.to_actor_id is 'As in slice';
+comment on column lrs_extract.heap_scan.relation is 'The partition''s oid on the source';
+comment on column lrs_extract.heap_scan.filenode is 'The partition''s file there, in which blocks are counted; a scan of one that was rewritten cannot be continued';
+comment on column lrs_extract.heap_scan.horizon is 'The oldest transaction that was running on the source when the scan began: it takes row versions that are older';
+comment on column lrs_extract.heap_scan.updates is 'What the source had counted of updates then';
+comment on column lrs_extract.heap_scan.new_versions is 'Row versions met that are newer';
+comment on column lrs_extract.heap_scan.state is 'unfinished, done, forgotten';
+comment on column lrs_extract.heap_scan.opened_at is 'When it began';
+comment on column lrs_extract.heap_scan.closed_at is 'When its last block was read and committed, or it was forgotten';
+
 create table lrs_extract.slice (
   run_id             bigint not null references lrs_extract.run on delete cascade,
   slice_no           int not null,
@@ -123,6 +169,11 @@ create table lrs_extract.slice (
   state              text not null default 'todo',
   estimated_rows     bigint,
   warning            text,
+  walk               text,
+  scan_id            bigint references lrs_extract.heap_scan,
+  from_block         bigint,
+  to_block           bigint,
+  block_watermark    bigint,
   rows               bigint not null default 0,
   rejected           bigint not null default 0,
   bytes              bigint not null default 0,
@@ -136,6 +187,7 @@ create table lrs_extract.slice (
   constraint slice_state_check check (state in ('todo', 'running', 'done'))
 ) with (fillfactor = 50);
 create index slice_pipeline_idx on lrs_extract.slice (pipeline, "to");
+create index slice_scan_idx on lrs_extract.slice (scan_id) where scan_id is not null;
 
 comment on table lrs_extract.slice is 'The slices of each run and how far they are; together, the memory of what a pipeline has pulled';
 comment on column lrs_extract.slice.run_id is 'The run it belongs to';
@@ -155,8 +207,13 @@ comment on column lrs_extract.slice.started_at is 'When a worker began it';
 comment on column lrs_extract.slice.finished_at is 'When its last batch was committed';
 comment on column lrs_extract.slice.from_actor_id is 'Null: the slice begins with the first row at "from"; else strictly after the key ("from", this actor)';
 comment on column lrs_extract.slice.to_actor_id is 'Null: the slice ends before "to"; else with the key ("to", this actor)';
-comment on column lrs_extract.slice.watermark is 'Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
+comment on column lrs_extract.slice.watermark is 'Of a slice of a heap only once the scan is done. Everything before this edge is in the target or in reject: with watermark_actor_id null, all rows before this timestamp; else all keys up to and including (watermark, watermark_actor_id)';
 comment on column lrs_extract.slice.warning is 'What the plan warned of: no index on the source that serves the walk, or a heap in another order';
+comment on column lrs_extract.slice.walk is 'Which way the slice is walked, and why: by key or by heap, with the estimates that decided';
+comment on column lrs_extract.slice.scan_id is 'The scan of a heap that the slice is part of; null: it is walked by key';
+comment on column lrs_extract.slice.from_block is 'The first block of the slice';
+comment on column lrs_extract.slice.to_block is 'The block after its last; null: it goes to the end of the heap';
+comment on column lrs_extract.slice.block_watermark is 'The rows of all blocks from from_block to before this one are in the target or in reject';
 comment on column lrs_extract.slice.retries is 'How often the slice was tried again after trouble that may pass, smaller pages after a statement timeout included';
 comment on column lrs_extract.slice.last_error is 'What the last retry was about';
 comment on column lrs_extract.slice.forgotten is 'Ranges that forget() took out of the memory';
@@ -243,6 +300,8 @@ comment on column lrs_extract.reject.altered is 'Whether bytes of the row are wr
 select pg_catalog.pg_extension_config_dump('lrs_extract.pipeline', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.run_id_seq', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.run', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.heap_scan_id_seq', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.heap_scan', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.slice', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.batch', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.reject', '');

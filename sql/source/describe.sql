@@ -3,6 +3,7 @@ select c.oid,
        c.relkind,
        c.oid::pg_catalog.regclass::text as name,
        pg_catalog.current_setting('server_version_num')::int4 as version,
+       pg_catalog.current_setting('block_size')::int4 as block_size,
        pg_catalog.pg_encoding_to_char(d.encoding)::text as encoding
   from pg_catalog.pg_class c
   join pg_catalog.pg_database d on d.datname = pg_catalog.current_database()

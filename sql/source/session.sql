@@ -7,6 +7,8 @@ set search_path = pg_catalog;
 set standard_conforming_strings = on;
 set jit = off;
 set max_parallel_workers_per_gather = 0;
+-- A page is planned for its own range: partitions, and what an index is worth there, depend on it.
+set plan_cache_mode = force_custom_plan;
 -- An index in key order serves a page with a few block reads; a sort would read the whole rest of
 -- the slice for each page, and spill it. Where no index serves, the sort is still possible.
 set enable_sort = off;

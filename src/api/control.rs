@@ -2,10 +2,13 @@
 
 use super::arguments::{check_period, no_such_run, present};
 use crate::backend::role::{current_role, is_superuser};
+use crate::backend::time::{Period, from_server};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{self, Pipeline, RunState, lock_pipeline};
 use crate::load;
 use crate::plan::check_usage;
+use crate::slice::{Edge, Interval};
+use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -56,7 +59,31 @@ fn forget_period(
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
     check_may_pull(&pipeline)?;
     let _lock = lock_pipeline(&pipeline.name)?;
+    check_scans_within(&pipeline.name, period)?;
     ledger::forget(&pipeline.name, period)
+}
+
+/// Which rows an unfinished scan of a heap has pulled is known of its period as a whole only.
+fn check_scans_within(pipeline: &str, period: Period) -> Result<(), Failure> {
+    let forgotten = Interval::new(
+        Edge::Before(from_server(period.from).unwrap_or(DateTime::<Utc>::MIN_UTC)),
+        Edge::Before(from_server(period.to).unwrap_or(DateTime::<Utc>::MAX_UTC)),
+    );
+    for unfinished in ledger::unfinished_scans(pipeline, period)? {
+        let scan = unfinished.scan;
+        if scan.interval.intersect(&forgotten) != scan.interval {
+            let (from, to) = (scan.interval.from.timestamp(), scan.interval.to.timestamp());
+            return Err(Failure::new(
+                "55000",
+                format!("the heap of {} is half read by run {}", scan.partition, unfinished.run_id),
+            )
+            .with_detail(format!(
+                "Which rows from {from} to {to} are pulled is known when all its blocks are read."
+            ))
+            .with_hint("Finish it first, by a pull of the period, or forget all of it."));
+        }
+    }
+    Ok(())
 }
 
 /// A role that could not have pulled a period may not forget it: the next pull would double it. A

@@ -62,8 +62,8 @@ fn rows(
                 to_server(slice.planned.to),
                 slice.estimate.rows,
                 slice.estimate.bytes,
-                slice.estimate.access_path,
-                slice.planned.state().as_str().to_owned(),
+                slice.access_path(),
+                slice.state().as_str().to_owned(),
                 slice.warning,
             )
         })

@@ -4,7 +4,7 @@ use super::{slice, stage};
 use crate::backend::role::as_owner;
 use crate::backend::time::to_server;
 use crate::error::Failure;
-use crate::slice::{Edge, Key};
+use crate::slice::{Key, Position};
 use pgrx::prelude::*;
 
 /// A batch: a row of the table, a row of `pull`'s result, and what a worker reports to its leader.
@@ -43,7 +43,7 @@ impl Batch {
     }
 }
 
-/// Writes a batch of `partition`, and `watermark` as its slice's: once this is committed,
+/// Writes a batch of `partition`, and `position` as its slice's watermark: once this is committed,
 /// everything before it is loaded or rejected.
 ///
 /// # Errors
@@ -52,9 +52,9 @@ pub fn record_batch(
     run_id: i64,
     batch: &Batch,
     partition: &str,
-    watermark: Edge,
+    position: Position,
 ) -> Result<(), Failure> {
-    let (watermark, watermark_actor) = slice::columns(watermark);
+    let (watermark, watermark_actor, block) = slice::watermark(position);
     let write = || {
         Spi::run_with_args(
             include_str!("../../sql/ledger/record_batch.sql"),
@@ -80,6 +80,7 @@ pub fn record_batch(
                 batch.lock_ms.into(),
                 batch.throttle_ms.into(),
                 stage::take_wal_bytes().into(),
+                block.into(),
             ],
         )
     };

@@ -28,9 +28,32 @@ pub struct Pipeline {
     pub on_bad_value: OnBadValue,
     pub settle: Duration,
     pub source_limits: SourceLimits,
+    /// How partitions are walked: 'auto', 'key' or 'heap'.
+    pub walk: WalkMode,
     /// As [`PipelineVersion::definition`]; `None` where nobody else can change the row: this very
     /// transaction wrote it, and a worker cannot see it.
     pub definition: Option<String>,
+}
+
+/// How partitions are walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WalkMode {
+    /// By what the source's statistics make of either.
+    Auto,
+    Key,
+    Heap,
+}
+
+impl WalkMode {
+    /// Reads the column `walk`.
+    fn parse(word: &str) -> Option<Self> {
+        match word {
+            "auto" => Some(WalkMode::Auto),
+            "key" => Some(WalkMode::Key),
+            "heap" => Some(WalkMode::Heap),
+            _ => None,
+        }
+    }
 }
 
 /// How the source is treated; may change at any time.
@@ -178,6 +201,7 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
         on_bad_value: OnBadValue::parse(&text(c"on_bad_value")).unwrap_or(OnBadValue::Reject),
         settle: row.duration(c"settle_micros"),
         source_limits,
+        walk: WalkMode::parse(&text(c"walk")).unwrap_or(WalkMode::Auto),
         definition: (!row.is_own()).then_some(definition),
     })
 }

@@ -52,6 +52,24 @@ pub fn record_rejects(
     .map_err(Failure::from)
 }
 
+/// Drops what a scan of a heap set aside at `timestamps` (microseconds since 2000-01-01), where its rows
+/// are looked at once more; returns how many there were.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn drop_rejects_at(pipeline: &str, scan_id: i64, timestamps: &[i64]) -> Result<usize, Failure> {
+    let timestamps: Vec<_> =
+        timestamps.iter().map(|micros| TimestampWithTimeZone::try_from(*micros).ok()).collect();
+    as_owner(|| {
+        Spi::connect_mut(|client| {
+            let sql = include_str!("../../sql/ledger/drop_rejects_at.sql");
+            let arguments = [pipeline.into(), timestamps.into(), scan_id.into()];
+            client.update(sql, None, &arguments).map(|dropped| dropped.len())
+        })
+    })
+    .map_err(Failure::from)
+}
+
 /// Counts the rejects of `pipeline` in `period`; `hash` is an expression over `statement`.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
 //! The table `run`: a run opened with its slices, closed with its outcome.
 
-use super::{slice, stage};
+use super::{heap_scan, slice, stage};
 use crate::backend::role::as_owner;
 use crate::backend::time::to_server;
 use crate::error::Failure;
 use crate::pg_compat;
-use crate::slice::Slice;
+use crate::slice::{HeapScan, Slice};
 use crate::source::BatchSize;
 use chrono::{DateTime, Utc};
 use pgrx::prelude::*;
@@ -27,6 +27,8 @@ pub struct NewRun<'a> {
     /// The target's name as SQL writes it.
     pub target: &'a str,
     pub slices: &'a [Slice],
+    /// The scans that slices of heaps belong to.
+    pub scans: &'a [HeapScan],
 }
 
 /// Writes the run and its slices.
@@ -68,6 +70,9 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                 counters.into(),
             ],
         )?;
+        for scan in new.scans {
+            heap_scan::open(new.run_id, new.pipeline, scan)?;
+        }
         for new_slice in new.slices {
             let (from, from_actor) = slice::columns(new_slice.interval.from);
             let (to, to_actor) = slice::columns(new_slice.interval.to);
@@ -85,6 +90,10 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                     to_actor.into(),
                     new_slice.estimated_rows.into(),
                     new_slice.warning.as_deref().into(),
+                    new_slice.blocks.map(|blocks| blocks.scan_id).into(),
+                    new_slice.blocks.map(|blocks| i64::from(blocks.from)).into(),
+                    new_slice.blocks.and_then(|blocks| blocks.to).map(i64::from).into(),
+                    new_slice.walk.as_deref().into(),
                 ],
             )?;
         }

@@ -7,7 +7,7 @@ use crate::backend::query::{Row, select_now, text_argument};
 use crate::backend::role::as_owner;
 use crate::backend::time::{Period, from_server, to_server};
 use crate::error::Failure;
-use crate::slice::{Edge, Interval, subtract};
+use crate::slice::{Edge, Interval, Position, subtract};
 use chrono::{DateTime, Utc};
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -33,12 +33,12 @@ pub fn claim_slice(run_id: i64, worker: i32) -> Result<Option<i32>, Failure> {
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
-pub fn close_slice(run_id: i64, slice_no: i32, watermark: Edge) -> Result<(), Failure> {
-    let (timestamp, actor) = columns(watermark);
+pub fn close_slice(run_id: i64, slice_no: i32, position: Position) -> Result<(), Failure> {
+    let (timestamp, actor, block) = watermark(position);
     as_owner(|| {
         Spi::run_with_args(
             include_str!("../../sql/ledger/close_slice.sql"),
-            &[run_id.into(), slice_no.into(), timestamp.into(), actor.into()],
+            &[run_id.into(), slice_no.into(), timestamp.into(), actor.into(), block.into()],
         )
     })
     .map_err(Failure::from)
@@ -93,7 +93,7 @@ unsafe fn read(row: &Row) -> Vec<Interval> {
     }
 }
 
-fn edge(timestamp: Option<TimestampWithTimeZone>, actor: Option<i64>) -> Option<Edge> {
+pub(super) fn edge(timestamp: Option<TimestampWithTimeZone>, actor: Option<i64>) -> Option<Edge> {
     let timestamp = timestamp.and_then(from_server)?;
     Some(actor.map_or(Edge::Before(timestamp), |actor| Edge::After(timestamp, actor)))
 }
@@ -139,6 +139,17 @@ pub(super) fn drop_memory(
         let slices = include_str!("../../sql/ledger/forget.sql");
         client.update(slices, None, &arguments).map(|found| found.len())
     })
+}
+
+/// The columns of a slice's watermark: an edge's, and the block of a walk by heap.
+pub fn watermark(position: Position) -> (Option<TimestampWithTimeZone>, Option<i64>, Option<i64>) {
+    match position {
+        Position::Key(edge) => {
+            let (timestamp, actor) = columns(edge);
+            (timestamp, actor, None)
+        }
+        Position::Block(block) => (None, None, Some(block.into())),
+    }
 }
 
 /// The columns of an edge: its timestamp, and the actor after which it lies.

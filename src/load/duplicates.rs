@@ -2,21 +2,20 @@
 
 #![allow(unsafe_code)]
 
+use super::identity::Identity;
 use super::target::Target;
 use crate::backend::role;
 use crate::backend::time::Period;
 use crate::error::Failure;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
-use pgrx::spi::quote_identifier;
 use serde::{Deserialize, Serialize};
 
 /// Where duplicates are looked for and by what they are known; names as SQL writes them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Duplicates {
     target: String,
-    id: String,
-    timestamp: String,
+    identity: Identity,
 }
 
 /// Duplicates to be removed by one statement, each with the row that stays for it.
@@ -39,34 +38,19 @@ struct RowVersions {
 }
 
 impl Duplicates {
-    /// Duplicates of `target` by its column `id`; the earliest by its column `timestamp` stays.
+    /// Duplicates of `target` by its statements' ids; the earliest stays.
     ///
     /// # Errors
     /// 42501 when `role` may not delete, 0A000 when rows of the target have no place to be found
-    /// again by, or `timestamp` is no timestamptz.
+    /// again by.
     pub fn of(
         target: &Target,
-        id: &str,
-        timestamp: &str,
+        identity: Identity,
         role: pg_sys::Oid,
     ) -> Result<Duplicates, Failure> {
         let name = &target.sql_name;
-        let timestamp_type = target.column(timestamp).map(|c| pg_sys::Oid::from(c.type_oid));
-        // SAFETY: a catalog lookup inside a transaction.
-        let base_type = timestamp_type.map(|t| unsafe { pg_sys::getBaseType(t) });
-        if base_type != Some(pg_sys::TIMESTAMPTZOID) {
-            return Err(Failure::new(
-                "0A000",
-                format!("column \"{timestamp}\" of {name} is no timestamptz"),
-            )
-            .with_hint(format!("Its values within a period would depend on the session's TimeZone. alter table {name} alter … type timestamptz;")));
-        }
         check_removable(name, role)?;
-        Ok(Duplicates {
-            target: name.clone(),
-            id: quote_identifier(id),
-            timestamp: quote_identifier(timestamp),
-        })
+        Ok(Duplicates { target: name.clone(), identity })
     }
 
     /// Looks for the duplicates of `period` once; [`Duplicates::next`] then takes them, also in later
@@ -118,23 +102,8 @@ impl Duplicates {
         .map_err(Failure::from)
     }
 
-    /// Puts the names into a template, in one pass: a name may hold braces.
     fn fill(&self, template: &str) -> String {
-        let mut sql = String::with_capacity(template.len() + 64);
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, tail) = after.split_once('}').unwrap_or((after, ""));
-            sql.push_str(before);
-            sql.push_str(match name {
-                "target" => &self.target,
-                "id" => &self.id,
-                "timestamp" => &self.timestamp,
-                other => unreachable!("no name for {{{other}}}"),
-            });
-            rest = tail;
-        }
-        sql.push_str(rest);
-        sql
+        self.identity.fill(template, &self.target)
     }
 }
 

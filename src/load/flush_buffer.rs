@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+use super::identity::Identity;
 use super::target::{Column, Target};
 use crate::error::Failure;
 use crate::transform::{Cell, FinishedRows};
@@ -254,14 +255,23 @@ fn check_spi(code: i32) {
     }
 }
 
-/// `insert into target (…) select … from lrs_extract_batch`.
-pub fn insert_statement<'a>(
-    target: &Target,
-    columns: impl Iterator<Item = &'a str>,
-) -> Result<CString, Failure> {
-    let list: Vec<String> = columns.map(pgrx::spi::quote_identifier).collect();
-    let list = list.join(", ");
+/// `insert into target (…) select … from lrs_extract_batch`; `columns` as SQL writes them.
+pub fn insert_statement(target: &Target, columns: &[String]) -> Result<CString, Failure> {
+    let list = columns.join(", ");
     let relation = RELATION.to_string_lossy();
-    CString::new(format!("insert into {} ({list}) select {list} from {relation}", target.sql_name))
-        .map_err(|_| Failure::internal("a name holds a zero byte"))
+    statement(format!("insert into {} ({list}) select {list} from {relation}", target.sql_name))
+}
+
+/// The same for those rows alone that the target does not have.
+pub fn insert_missing_statement(
+    target: &Target,
+    columns: &[String],
+    identity: &Identity,
+) -> Result<CString, Failure> {
+    let relation = RELATION.to_string_lossy();
+    statement(identity.insert_missing(&target.sql_name, &relation, columns))
+}
+
+fn statement(sql: String) -> Result<CString, Failure> {
+    CString::new(sql).map_err(|_| Failure::internal("a name holds a zero byte"))
 }

@@ -1,7 +1,8 @@
 //! Collects finished rows, flushes them into the target, and isolates the rows that the server
 //! refuses.
 
-use super::flush_buffer::{FlushBuffer, TupleWriter, insert_statement};
+use super::flush_buffer::{FlushBuffer, TupleWriter, insert_missing_statement, insert_statement};
+use super::identity::Identity;
 use super::target::Target;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
@@ -37,6 +38,9 @@ pub struct Loaded {
     pub rejects: Vec<RejectedRow>,
     /// Statements whose jsonb the server made.
     pub fallbacks: u64,
+    /// The times of the rows, where all rows of the source at these times were held against the
+    /// target. Microseconds since 2000-01-01.
+    pub rechecked: Option<Vec<i64>>,
     /// Time spent in making values and filling the buffer.
     pub convert: Duration,
     /// Time spent in INSERT.
@@ -49,6 +53,8 @@ pub struct Loader {
     target: String,
     writer: TupleWriter,
     sql: CString,
+    /// For rows that the target may have.
+    sql_missing: Option<CString>,
     pending: Vec<FinishedRows>,
     bytes: usize,
 }
@@ -57,9 +63,15 @@ pub struct Loader {
 type RowRef = (usize, usize);
 
 impl Loader {
+    /// `identity` is needed where rows are to be held against the target.
+    ///
     /// # Errors
     /// When the mapping names a column that the target does not have.
-    pub fn new(target: &Target, mapping: BoundMapping) -> Result<Loader, Failure> {
+    pub fn new(
+        target: &Target,
+        mapping: BoundMapping,
+        identity: Option<&Identity>,
+    ) -> Result<Loader, Failure> {
         let columns = mapping
             .columns()
             .map(|c| {
@@ -68,10 +80,27 @@ impl Loader {
                 })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let sql = insert_statement(target, columns.iter().map(|c| c.name.as_str()))?;
+        let names: Vec<String> =
+            columns.iter().map(|c| pgrx::spi::quote_identifier(&c.name)).collect();
+        let sql = insert_statement(target, &names)?;
+        let sql_missing =
+            identity.map(|i| insert_missing_statement(target, &names, i)).transpose()?;
         let writer = TupleWriter::new(columns.into_iter())?;
         let name = target.sql_name.clone();
-        Ok(Loader { mapping, target: name, writer, sql, pending: Vec::new(), bytes: 0 })
+        Ok(Loader {
+            mapping,
+            target: name,
+            writer,
+            sql,
+            sql_missing,
+            pending: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Whether `rows` must not be flushed together with what waits.
+    pub fn needs_flush_before(&self, rows: &FinishedRows) -> bool {
+        self.pending.first().is_some_and(|first| first.raw.recheck || rows.raw.recheck)
     }
 
     /// Bytes waiting for the next flush.
@@ -109,6 +138,12 @@ impl Loader {
                 loaded.rejects.push(self.rejected(rows, refused));
             }
         }
+        if pending.first().is_some_and(|rows| rows.raw.recheck) {
+            let mut times: Vec<i64> =
+                pending.iter().flat_map(|p| p.raw.rows.iter().map(|row| row.timestamp)).collect();
+            times.dedup();
+            loaded.rechecked = Some(times);
+        }
         let refs: Vec<RowRef> = pending
             .iter()
             .enumerate()
@@ -132,7 +167,14 @@ impl Loader {
         if refs.is_empty() {
             return Ok(());
         }
-        let (writer, sql) = (&mut self.writer, &self.sql);
+        let sql = match (&self.sql_missing, &loaded.rechecked) {
+            (_, None) => &self.sql,
+            (Some(sql), Some(_)) => sql,
+            (None, Some(_)) => {
+                return Err(Failure::internal("rows to recheck, and nothing to know them by"));
+            }
+        };
+        let writer = &mut self.writer;
         let begun = Instant::now();
         let outcome = Subtransaction::run(|| writer.insert(&buffer, sql));
         loaded.insert += begun.elapsed();

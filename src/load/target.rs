@@ -158,6 +158,17 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
     }
 }
 
+/// Whether `role` may read the table.
+///
+/// # Errors
+/// [`Failure`] when the catalog cannot be read.
+pub fn may_select(target: &Target, role: pg_sys::Oid) -> Result<bool, Failure> {
+    let sql = "select has_table_privilege($2, to_regclass($1), 'select')";
+    let arguments = [target.sql_name.as_str().into(), role.into()];
+    let may = role::as_owner(|| Spi::get_one_with_args::<bool>(sql, &arguments))?;
+    Ok(may.unwrap_or(false))
+}
+
 fn character(text: Option<String>) -> Option<char> {
     text.and_then(|t| t.chars().next())
 }

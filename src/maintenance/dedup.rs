@@ -6,6 +6,7 @@ use crate::backend::time::Period;
 use crate::error::{Failure, notice};
 use crate::ledger::{Batch, Pipeline};
 use crate::load::{self, Duplicates};
+use crate::plan::identity;
 use crate::pool::{Caller, WorkerPool};
 use serde::{Deserialize, Serialize};
 
@@ -28,8 +29,7 @@ impl DedupRequest {
     /// 0A000 where it has not, 42501 where the caller may not delete.
     pub fn new(pipeline: Pipeline, period: Period) -> Result<DedupRequest, Failure> {
         let target = load::describe(&pipeline.target_table, current_role())?;
-        let (id, timestamp) = (id_column(&pipeline)?, timestamp_column(&pipeline)?);
-        let duplicates = Duplicates::of(&target, id, timestamp, current_role())?;
+        let duplicates = Duplicates::of(&target, identity(&pipeline, &target)?, current_role())?;
         Ok(DedupRequest {
             caller: Caller::of_this_session()?,
             duplicates,
@@ -118,49 +118,4 @@ impl MaintenanceTask for DedupRequest {
             ..Batch::default()
         }))
     }
-}
-
-/// The target column that holds the statement's id.
-fn id_column(pipeline: &Pipeline) -> Result<&str, Failure> {
-    let hint = format!(
-        "Duplicates are identified by the column that the mapping fills from {{\"path\": [\"id\"]}}, without a default: update lrs_extract.pipeline set mapping = mapping || '{{\"id\": {{\"path\": [\"id\"]}}}}' where name = {};",
-        pgrx::spi::quote_literal(&pipeline.name)
-    );
-    let mut columns = pipeline.mapping.filled_from_path(&["id"]).peekable();
-    if columns.peek().is_none() {
-        return Err(Failure::new(
-            "0A000",
-            format!("the mapping of pipeline \"{}\" stores no statement id", pipeline.name),
-        )
-        .with_hint(hint));
-    }
-    // Rows without an id that share a default are no duplicates of each other.
-    columns.find(|c| c.default.is_none()).map(|c| c.column.as_str()).ok_or_else(|| {
-        Failure::new(
-            "0A000",
-            format!(
-                "pipeline \"{}\" stores a default id for statements without one",
-                pipeline.name
-            ),
-        )
-        .with_hint(hint)
-    })
-}
-
-/// The target column that holds the source's timestamp.
-fn timestamp_column(pipeline: &Pipeline) -> Result<&str, Failure> {
-    let source = &pipeline.timestamp_column;
-    let column = pipeline.mapping.filled_from_source(source).next();
-    column.map(|c| c.column.as_str()).ok_or_else(|| {
-        Failure::new(
-            "0A000",
-            format!(
-                "the mapping of pipeline \"{}\" stores no timestamp of the source",
-                pipeline.name
-            ),
-        )
-        .with_hint(format!(
-            "The period is that of the column which the mapping fills from {{\"source\": \"{source}\"}}; add one to the mapping in lrs_extract.pipeline, and to the target."
-        ))
-    })
 }

@@ -129,7 +129,7 @@ impl MaintenanceTask for ReplayRequest {
     fn find(&self) -> Result<ReplayState, Failure> {
         Ok(ReplayState {
             queue: RejectQueue::open(&self.pipeline, self.period)?,
-            loader: Loader::new(&self.target, self.mapping.clone())?,
+            loader: Loader::new(&self.target, self.mapping.clone(), None)?,
             transform: Transform::start(self.mapping.clone())?,
         })
     }

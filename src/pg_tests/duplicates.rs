@@ -4,14 +4,14 @@
 mod tests {
     use crate::backend::time::Period;
     use crate::error::Failure;
-    use crate::load::{self, Duplicates};
+    use crate::load::{self, Duplicates, Identity};
     use pgrx::prelude::*;
 
     fn duplicates(ddl: &str) -> Result<Duplicates, Failure> {
         Spi::run(ddl).unwrap();
         let role = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
         let target = load::describe("public.t", role)?;
-        Duplicates::of(&target, "id", "at", role)
+        Duplicates::of(&target, Identity::of(&target, "id", "at")?, role)
     }
 
     fn always() -> Period {

@@ -60,7 +60,7 @@ mod tests {
                 target.find(name)
             })?;
         let rows = bound.apply(raw, &mut bound.state());
-        let mut loader = Loader::new(&target, bound)?;
+        let mut loader = Loader::new(&target, bound, None)?;
         loader.push(rows);
         let loaded = loader.flush()?;
         Ok((loaded.rows, loaded.rejects))

@@ -2,16 +2,19 @@
 
 use super::bound_pipeline::BoundPipeline;
 use super::connection::connection;
+use super::identity::identity;
 use super::layout::{Layout, LayoutQuery};
 use super::settled_period::SettledPeriod;
+use super::surveyed_slice::SurveyedSlice;
+use super::walks::{PlannedWalk, WalkQuery};
 use crate::backend::role::current_role;
 use crate::backend::time::Period;
 use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
-use crate::load::Target;
+use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::{Edge, Interval, PlannedSlice};
-use crate::source::{ConnectSpec, Estimate, Session, SourceError, TableNames, WalkTable, estimate};
+use crate::source::{ConnectSpec, Session, SourceError, WalkTable, estimate};
 use crate::threads::{RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
@@ -22,19 +25,15 @@ pub struct Survey {
     pub connect: ConnectSpec,
     pub target: Target,
     pub mapping: BoundMapping,
+    /// By what the target knows rows again, where it does.
+    pub identity: Option<Identity>,
     pub table: WalkTable,
     /// The period after clipping.
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
     pub slices: Vec<SurveyedSlice>,
-}
-
-/// A slice with the source's estimate of it.
-#[derive(Clone, Debug)]
-pub struct SurveyedSlice {
-    pub planned: PlannedSlice,
-    pub estimate: Estimate,
-    pub warning: Option<String>,
+    /// What is to be walked of them, and which way.
+    pub walks: Vec<PlannedWalk>,
 }
 
 /// What the source answers, in one session.
@@ -42,6 +41,7 @@ struct Answer {
     table: WalkTable,
     settled: SettledPeriod,
     slices: Vec<SurveyedSlice>,
+    walks: Vec<PlannedWalk>,
 }
 
 /// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
@@ -59,11 +59,16 @@ pub fn survey(
     settings::warn_of_unknown();
     let BoundPipeline { pipeline, target, mapping } = BoundPipeline::read(name)?;
     let connect = connection(&pipeline.server, current_role())?;
-    let covered = if again { Vec::new() } else { ledger::covered(name, period)? };
+    let unfinished = ledger::unfinished_scans(name, period)?;
+    let identity = known_by(&pipeline, &target)?;
+    let walks = WalkQuery::new(&pipeline, again, &identity, unfinished)?;
+    let mut covered = if again { Vec::new() } else { ledger::covered(name, period)? };
+    covered.extend(walks.intervals());
     let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, covered);
     let retry = RetryPolicy::of(&pipeline.source_limits);
-    let answer = SourceClient::new(&connect, "plan")
-        .call_with_retry(retry, move |session| estimated(query.run(session)?, session, page))?;
+    let answer = SourceClient::new(&connect, "plan").call_with_retry(retry, move |session| {
+        estimated(query.run(session)?, &walks, session, page)
+    })?;
     answer.settled.notify();
     // A session that reads the slices must see all that was visible when they were planned.
     let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
@@ -72,52 +77,40 @@ pub fn survey(
         connect,
         target,
         mapping,
+        identity: identity.ok(),
         table: answer.table,
         from: answer.settled.from,
         to: answer.settled.to,
         slices: answer.slices,
+        walks: answer.walks,
     })
 }
 
-/// Adds the source's estimate of each slice; with `page`, by the plan of a page of so many rows.
+/// By what the target knows rows again; or in words why it cannot.
+fn known_by(pipeline: &Pipeline, target: &Target) -> Result<Result<Identity, String>, Failure> {
+    if !may_select(target, current_role())? {
+        return Ok(Err(format!("the caller may not select from {}", target.sql_name)));
+    }
+    Ok(identity(pipeline, target).map_err(|failure| failure.message))
+}
+
+/// Adds the source's estimate of each slice, by `page` with the plan of a page of so many rows, and
+/// which way it is walked.
 fn estimated(
     layout: Layout,
+    walks: &WalkQuery,
     session: &mut Session,
     page: Option<u64>,
 ) -> Result<Answer, SourceError> {
     let Layout { table, settled, slices } = layout;
     let walk_table = table.for_walk();
-    let correlations = table.correlations(session)?;
     let survey = |planned: PlannedSlice| {
         let whole = Interval::new(Edge::Before(planned.from), Edge::Before(planned.to));
         let estimate = estimate(session, &walk_table, &whole, page)?;
-        let warning = warning(&planned, &estimate, &correlations, &table.names);
-        Ok(SurveyedSlice { planned, estimate, warning })
+        let is_begun = walks.has_begun(&whole);
+        Ok(SurveyedSlice { planned, estimate, warning: None, way: None, is_begun })
     };
-    let slices = slices.into_iter().map(survey).collect::<Result<_, SourceError>>()?;
-    Ok(Answer { table: walk_table, settled, slices })
-}
-
-/// Below this, neighbouring keys lie on unrelated pages.
-const POOR_CORRELATION: f32 = 0.5;
-
-fn warning(
-    planned: &PlannedSlice,
-    estimate: &Estimate,
-    correlations: &[(String, f32)],
-    names: &TableNames,
-) -> Option<String> {
-    if estimate.no_index {
-        return Some(format!(
-            "no index serves the walk: each page sorts or reads everything. Create one on the source: create index concurrently on {} (\"{}\", {});",
-            planned.partition, names.timestamp, names.actor
-        ));
-    }
-    let (_, correlation) = correlations.iter().find(|(name, _)| *name == planned.partition)?;
-    if correlation.abs() < POOR_CORRELATION {
-        return Some(format!(
-            "heap order and key order disagree (correlation {correlation:.2}): the walk reads at random; expect it to be slow on cold or spinning storage"
-        ));
-    }
-    None
+    let mut slices = slices.into_iter().map(survey).collect::<Result<Vec<_>, SourceError>>()?;
+    let walks = walks.run(&table, &mut slices, session)?;
+    Ok(Answer { table: walk_table, settled, slices, walks })
 }

@@ -4,8 +4,9 @@
 
 use super::context::{ExecutionContext, Phase};
 use super::progress::Progress;
-use super::puller::{Puller, SliceWalk};
+use super::puller::Puller;
 use super::request::PullRequest;
+use super::slice_walk::SliceWalk;
 use crate::backend::client;
 use crate::backend::transaction::Unit;
 use crate::error::{Failure, notice};

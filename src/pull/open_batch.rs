@@ -38,10 +38,10 @@ impl OpenBatch {
         self.bytes += bytes;
     }
 
-    /// Adds a flush.
-    pub fn add_flush(&mut self, loaded: &Loaded) {
+    /// Adds a flush, which took the place of `dropped` rejects.
+    pub fn add_flush(&mut self, loaded: &Loaded, dropped: usize) {
         self.rows += loaded.rows;
-        self.rejected += loaded.rejects.len();
+        self.rejected += loaded.rejects.len().saturating_sub(dropped);
         self.fallbacks += loaded.fallbacks;
         self.convert += loaded.convert;
         self.insert += loaded.insert;

@@ -6,13 +6,13 @@ use super::memory::{FLUSH_BYTES, in_flight};
 use super::open_batch::OpenBatch;
 use super::pipeline_watch::PipelineWatch;
 use super::request::{CommitMode, PullRequest};
+use super::slice_walk::SliceWalk;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::time::millis;
-use crate::backend::transaction::{Unit, catching};
+use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{self, Batch};
 use crate::load::Loader;
-use crate::slice::{Edge, Interval, Slice};
 use crate::source::{BatchEnd, Parking, StreamItem, Throttle, WalkRequest};
 use crate::threads::{RetryPolicy, Stream, Waited};
 use crate::transform::BoundMapping;
@@ -38,38 +38,6 @@ pub struct Puller<C: ExecutionContext> {
     /// Commits whose time the ledger does not know yet.
     commit_times: Vec<(i32, f64)>,
     checks: ConstraintChecks,
-}
-
-/// A walk over what is left of one slice.
-pub struct SliceWalk {
-    slice: Slice,
-    /// Everything before it is committed (or, in the caller's transaction, loaded).
-    watermark: Edge,
-    stream: Option<Stream>,
-    unit: Option<Unit>,
-    open: OpenBatch,
-    /// Batches that commit with their slice.
-    uncommitted: Vec<Batch>,
-    done: bool,
-}
-
-impl SliceWalk {
-    pub fn new(slice: Slice) -> Self {
-        let watermark = slice.interval.from;
-        SliceWalk {
-            slice,
-            watermark,
-            stream: None,
-            unit: None,
-            open: OpenBatch::begin(Waited::default()),
-            uncommitted: Vec::new(),
-            done: false,
-        }
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.done
-    }
 }
 
 impl<C: ExecutionContext> Puller<C> {
@@ -116,14 +84,20 @@ impl<C: ExecutionContext> Puller<C> {
         }
     }
 
-    fn start(&self, walk: &SliceWalk) -> Result<Stream, Failure> {
-        let request = &self.request;
+    fn start(&mut self, walk: &SliceWalk) -> Result<Stream, Failure> {
         self.throttle.set_page(self.retry.page());
+        // What the other slices of a scan met counts when they all are done.
+        let new_versions = match walk.slice.ends_scan() {
+            Some(scan_id) => self.in_unit(|_| ledger::met_new_versions(scan_id))?,
+            None => false,
+        };
+        let range = walk.range(&self.request, new_versions)?;
+        let request = &self.request;
         let reading = WalkRequest {
             connect: request.connect.clone(),
             application_name: request.application_name(self.context.worker()),
             table: request.table.clone(),
-            interval: Interval::new(walk.watermark, walk.slice.interval.to),
+            range,
             batch: request.batch,
             partition: walk.slice.partition.clone(),
             throttle: self.throttle.clone(),
@@ -148,7 +122,10 @@ impl<C: ExecutionContext> Puller<C> {
             match stream.poll()? {
                 Some(StreamItem::Rows(rows)) => {
                     self.open_unit(walk)?;
-                    walk.open.add_bytes(rows.raw.bytes.len());
+                    walk.open.add_bytes(rows.raw.wire_bytes);
+                    if self.loader.as_ref().is_some_and(|l| l.needs_flush_before(&rows)) {
+                        self.flush(walk)?;
+                    }
                     if let Some(loader) = &mut self.loader {
                         loader.push(*rows);
                         if loader.pending_bytes() >= FLUSH_BYTES {
@@ -187,7 +164,8 @@ impl<C: ExecutionContext> Puller<C> {
             }
         }
         if self.loader.is_none() {
-            self.loader = Some(Loader::new(&self.request.target, self.request.mapping.clone())?);
+            let PullRequest { target, mapping, identity, .. } = &*self.request;
+            self.loader = Some(Loader::new(target, mapping.clone(), identity.as_ref())?);
         }
         Ok(())
     }
@@ -196,10 +174,18 @@ impl<C: ExecutionContext> Puller<C> {
         self.context.announce(&walk.slice, Phase::Insert);
         if let Some(loader) = &mut self.loader {
             let loaded = loader.flush()?;
-            walk.open.add_flush(&loaded);
+            let pipeline = self.request.pipeline.as_str();
+            // What was set aside at these times comes once more.
+            let dropped = match (&loaded.rechecked, walk.slice.blocks) {
+                (Some(times), Some(blocks)) => {
+                    ledger::drop_rejects_at(pipeline, blocks.scan_id, times)?
+                }
+                _ => 0,
+            };
+            walk.open.add_flush(&loaded, dropped);
             // At once, so that they take no memory until the batch ends.
-            let (run_id, number) = (self.request.run_id, self.number());
-            ledger::record_rejects(run_id, number, &self.request.pipeline, &loaded.rejects)?;
+            let (request, number) = (self.request.clone(), self.number());
+            ledger::record_rejects(request.run_id, number, &request.pipeline, &loaded.rejects)?;
         }
         Ok(())
     }
@@ -238,6 +224,14 @@ impl<C: ExecutionContext> Puller<C> {
             ledger::record_batch(run_id, &batch, &walk.slice.partition, end.position)?;
         } else if end.done {
             ledger::close_slice(run_id, walk.slice.slice_no, end.position)?;
+        }
+        if let Some(blocks) = walk.slice.blocks {
+            if end.new_versions > 0 {
+                ledger::note_new_versions(blocks.scan_id, end.new_versions)?;
+            }
+            if end.done && blocks.to.is_none() {
+                ledger::close_scan(blocks.scan_id)?;
+            }
         }
         self.number = None;
         walk.uncommitted.push(batch);
@@ -393,7 +387,7 @@ impl<C: ExecutionContext> Puller<C> {
     }
 
     fn given_up(&self, walk: &SliceWalk, failure: Failure, retries: u32) -> Failure {
-        let timestamp = walk.watermark.timestamp();
+        let timestamp = walk.watermark.edge().unwrap_or(walk.slice.interval.from).timestamp();
         given_up(failure, retries, self.request.commit, &walk.slice.partition, timestamp)
     }
 }

@@ -3,12 +3,12 @@
 use crate::backend::role;
 use crate::backend::time::Period;
 use crate::error::Failure;
-use crate::ledger::{NewRun, SourceLimits, next_run_id};
-use crate::load::Target;
-use crate::plan::{Survey, SurveyedSlice};
+use crate::ledger::{NewRun, SourceLimits, next_run_id, next_scan_id};
+use crate::load::{Identity, Target};
+use crate::plan::{PlannedWalk, Survey, Walk};
 use crate::pool::Caller;
 use crate::settings;
-use crate::slice::{Slice, spread};
+use crate::slice::{HeapScan, Slice, share_out, spread};
 use crate::source::{BatchSize, ConnectSpec, WalkTable};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
@@ -74,7 +74,11 @@ pub struct PullRequest {
     pub table: WalkTable,
     pub target: Target,
     pub mapping: BoundMapping,
+    /// By what the target knows rows again; there whenever a heap is scanned.
+    pub identity: Option<Identity>,
     pub slices: Vec<Slice>,
+    /// The scans that slices of heaps belong to.
+    pub scans: Vec<HeapScan>,
     /// How the source was treated when the run began.
     pub source_limits: SourceLimits,
     /// What of the pipeline must not change until the run ends; see [`crate::ledger::Pipeline`].
@@ -92,7 +96,7 @@ impl PullRequest {
     /// # Errors
     /// [`Failure`] when the ledger gives no number for the run, or the caller may start no worker.
     pub fn new(arguments: &Arguments, survey: Survey) -> Result<PullRequest, Failure> {
-        let slices = slices(&survey.slices, arguments);
+        let (slices, scans) = slices(survey.walks, arguments)?;
         let pipeline = survey.pipeline;
         let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
         Ok(PullRequest {
@@ -110,7 +114,9 @@ impl PullRequest {
             table: survey.table,
             target: survey.target,
             mapping: survey.mapping,
+            identity: survey.identity,
             slices,
+            scans,
             source_limits: pipeline.source_limits,
             definition: pipeline.definition,
             worker_memory: settings::worker_memory(),
@@ -121,6 +127,11 @@ impl PullRequest {
     /// The slice of that number.
     pub fn slice(&self, slice_no: i32) -> Option<&Slice> {
         self.slices.iter().find(|s| s.slice_no == slice_no)
+    }
+
+    /// The scan of that number.
+    pub fn scan(&self, scan_id: i64) -> Option<&HeapScan> {
+        self.scans.iter().find(|scan| scan.scan_id == scan_id)
     }
 
     /// How a worker's session on the source is named.
@@ -143,32 +154,50 @@ impl PullRequest {
             leader_pid,
             target: &self.target.sql_name,
             slices: &self.slices,
+            scans: &self.scans,
         }
     }
 }
 
-/// The slices to pull: what is left of the surveyed ones, cut further where there would be too few
-/// for all workers.
-fn slices(surveyed: &[SurveyedSlice], arguments: &Arguments) -> Vec<Slice> {
-    let left = surveyed.iter().flat_map(|slice| {
-        slice.planned.left.iter().map(|interval| Slice {
+/// The slices to pull, cut further where there would be too few for all workers, and the scans that
+/// those of heaps belong to.
+fn slices(
+    walks: Vec<PlannedWalk>,
+    arguments: &Arguments,
+) -> Result<(Vec<Slice>, Vec<HeapScan>), Failure> {
+    let jobs = u32::try_from(arguments.jobs).unwrap_or(1);
+    let (mut slices, mut scans) = (Vec::new(), Vec::new());
+    for walk in walks {
+        let whole = Slice {
             slice_no: 0,
-            partition: slice.planned.partition.clone(),
-            interval: *interval,
-            estimated_rows: slice.estimate.rows,
-            warning: warning_of(surveyed, &slice.planned.partition),
-        })
-    });
+            partition: walk.partition,
+            interval: walk.interval,
+            blocks: None,
+            in_windows: matches!(walk.walk, Walk::Window),
+            estimated_rows: walk.estimated_rows,
+            warning: walk.warning,
+            walk: walk.reason,
+        };
+        let Walk::Heap { scan_id, heap, blocks, done } = walk.walk else {
+            slices.push(whole);
+            continue;
+        };
+        let scan_id = match scan_id {
+            Some(scan_id) => scan_id,
+            None => next_scan_id()?,
+        };
+        for part in share_out(scan_id, blocks, &done, jobs) {
+            let share = part.to.map_or(0, |to| to - part.from);
+            let estimated_rows = whole.estimated_rows * i64::from(share) / i64::from(blocks.max(1));
+            slices.push(Slice { blocks: Some(part), estimated_rows, ..whole.clone() });
+        }
+        let Slice { partition, interval, .. } = whole;
+        scans.push(HeapScan { scan_id, partition, interval, heap });
+    }
     let wanted = match arguments.jobs {
         1 => 1,
         jobs => usize::try_from(jobs).unwrap_or(1) * SLICES_A_WORKER,
     };
     let worthwhile = i64::try_from(arguments.batch.rows()).unwrap_or(i64::MAX);
-    spread(left.collect(), wanted, worthwhile)
-}
-
-/// The first warning about a slice of `partition`.
-fn warning_of(surveyed: &[SurveyedSlice], partition: &str) -> Option<String> {
-    let of_partition = surveyed.iter().filter(|slice| slice.planned.partition == partition);
-    of_partition.filter_map(|slice| slice.warning.clone()).next()
+    Ok((spread(slices, wanted, worthwhile), scans))
 }

@@ -3,8 +3,9 @@
 #![allow(unsafe_code)]
 
 use super::context::{ExecutionContext, Phase};
-use super::puller::{Puller, SliceWalk};
+use super::puller::Puller;
 use super::request::PullRequest;
+use super::slice_walk::SliceWalk;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::transaction::{Unit, catching, in_transaction};
 use crate::error::Failure;

@@ -95,6 +95,7 @@ pub fn run(facts: &Facts) -> Vec<(&'static str, String)> {
         ("period", format!("{} to {}", words::bound(run.from), words::bound(run.to))),
         ("complete up to", words::bound(run.watermark.unwrap_or(run.to))),
         ("done", done),
+        ("walk", walk(facts)),
         ("read", format!("{} from the source", words::size(run.bytes as f64))),
         ("target", run.target.clone().unwrap_or_else(|| NOTHING.to_owned())),
         ("arguments", format!("batch {}, jobs {}{again}", count(run.batch_size), run.jobs)),
@@ -103,6 +104,25 @@ pub fn run(facts: &Facts) -> Vec<(&'static str, String)> {
         ("started", words::clock(run.started_at)),
         ("finished", finished),
     ]
+}
+
+/// Which way the partitions were walked, the first of each way for all.
+fn walk(facts: &Facts) -> String {
+    let mut walks: BTreeMap<&str, &str> = BTreeMap::new();
+    for slice in &facts.slices {
+        walks.insert(&slice.partition, slice.walk.as_deref().unwrap_or("by key"));
+    }
+    let mut ways: BTreeMap<&str, (i64, &str)> = BTreeMap::new();
+    for walk in walks.values() {
+        let way = walk.split(':').next().unwrap_or_default();
+        ways.entry(way).or_insert((0, walk)).0 += 1;
+    }
+    let said = ways.into_values().map(|(partitions, first)| match partitions {
+        1 => first.to_owned(),
+        n => format!("{first} ({})", counted(n, "partition")),
+    });
+    let said = said.collect::<Vec<_>>().join("; ");
+    if said.is_empty() { NOTHING.to_owned() } else { said }
 }
 
 /// What the stage did during the run: names and values.

@@ -148,6 +148,9 @@ pub struct Slice {
     pub rejected: i64,
     /// What the plan warned of.
     pub warning: Option<String>,
+    /// Which way it was walked, and why; none in a ledger of 0.1.0.
+    #[serde(default)]
+    pub walk: Option<String>,
 }
 
 /// A committed batch. Times are of the worker that made it.

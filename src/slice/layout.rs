@@ -1,7 +1,7 @@
 //! How a period becomes slices: cut at the partitions' bounds and every `slice_width`, minus what
 //! is covered.
 
-use super::{Edge, Interval, Width, subtract};
+use super::{Blocks, Edge, Interval, Position, Width, subtract};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -60,10 +60,31 @@ pub struct Slice {
     pub slice_no: i32,
     pub partition: String,
     pub interval: Interval,
+    /// The blocks of a heap that is read in its own order; `None`: walked by key.
+    pub blocks: Option<Blocks>,
+    /// Walked by windows of keys, each read in the order of the heap.
+    pub in_windows: bool,
     /// The source's estimate.
     pub estimated_rows: i64,
     /// What the plan warned of.
     pub warning: Option<String>,
+    /// Which way it is walked, and why, in words.
+    pub walk: Option<String>,
+}
+
+impl Slice {
+    /// Where its walk begins.
+    pub fn begin(&self) -> Position {
+        match self.blocks {
+            Some(blocks) => Position::Block(blocks.from),
+            None => Position::Key(self.interval.from),
+        }
+    }
+
+    /// The scan of which this is the last slice.
+    pub fn ends_scan(&self) -> Option<i64> {
+        self.blocks.filter(|blocks| blocks.to.is_none()).map(|blocks| blocks.scan_id)
+    }
 }
 
 /// More slices than this gain nothing; a longer period gets wider slices.

@@ -10,7 +10,7 @@ pub fn spread(mut slices: Vec<Slice>, wanted: usize, worthwhile: i64) -> Vec<Sli
         let largest = slices
             .iter()
             .enumerate()
-            .filter(|(_, slice)| slice.estimated_rows > worthwhile)
+            .filter(|(_, slice)| slice.blocks.is_none() && slice.estimated_rows > worthwhile)
             .filter_map(|(n, slice)| Some((n, slice, middle(&slice.interval)?)))
             .max_by_key(|(_, slice, _)| slice.estimated_rows);
         let Some((n, slice, cut)) = largest else { break };
@@ -48,8 +48,11 @@ mod tests {
             slice_no: 0,
             partition: "p".into(),
             interval: Interval::new(at(from), at(to)),
+            blocks: None,
+            in_windows: false,
             estimated_rows,
             warning: None,
+            walk: None,
         }
     }
 

@@ -2,9 +2,9 @@
 //! now, and how it is stopped.
 
 use super::connect::Canceller;
-use super::error::SourceError;
+use super::error::{SourceError, Trouble};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the reader is doing, as the worker shows it.
@@ -41,9 +41,60 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut used = self.budget.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *used = used.saturating_sub(self.bytes);
-        self.budget.freed.notify_all();
+        self.budget.give_back(self.bytes);
+    }
+}
+
+/// Room for the rows of a page that was asked for; what of it is not needed is given back.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    budget: Arc<Budget>,
+    left: usize,
+}
+
+impl Reservation {
+    /// The permit for `bytes` that came. Where more came than was thought, waits for the rest until
+    /// it is free, or nothing but this page is in memory: one statement always passes.
+    ///
+    /// # Errors
+    /// [`Trouble::StatementTimeout`] after `patience`: meanwhile the source cannot finish its
+    /// statement, so it is let go, and asked for a smaller page. Or when the reader is stopped.
+    pub fn take(&mut self, bytes: usize, patience: Duration) -> Result<Permit, SourceError> {
+        let more = bytes.saturating_sub(self.left);
+        let budget = &self.budget;
+        let mut used = budget.used();
+        let begun = Instant::now();
+        while more > 0 && *used > self.left && *used + more > budget.limit {
+            if begun.elapsed() > patience {
+                return Err(too_large(patience));
+            }
+            used = budget.wait(used)?;
+        }
+        *used += more;
+        drop(used);
+        self.left -= bytes - more;
+        budget.now(Doing::Reading);
+        Ok(Permit { budget: budget.clone(), bytes })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.left);
+    }
+}
+
+fn too_large(patience: Duration) -> SourceError {
+    SourceError {
+        trouble: Trouble::StatementTimeout,
+        ..SourceError::permanent(
+            "read a page of the source",
+            "57014",
+            format!(
+                "the page was larger than expected, and the stage had no room for the rest within {} ms",
+                patience.as_millis()
+            ),
+        )
     }
 }
 
@@ -60,21 +111,42 @@ impl Budget {
         })
     }
 
-    /// Waits until `bytes` fit, or nothing else is in memory: one statement always passes.
-    pub(super) fn acquire(self: &Arc<Self>, bytes: usize) -> Result<Permit, SourceError> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What a page may come to: half, so that one is loaded while the next is read.
+    pub(super) fn page(&self) -> usize {
+        self.limit / 2
+    }
+
+    /// Waits until `bytes` are free, or nothing is in memory, and keeps them for a page. The source
+    /// has no statement under way meanwhile, so this may take as long as it does.
+    ///
+    /// # Errors
+    /// When the reader is stopped.
+    pub(super) fn reserve(self: &Arc<Self>, bytes: usize) -> Result<Reservation, SourceError> {
+        let mut used = self.used();
         while *used > 0 && *used + bytes > self.limit {
-            self.check_stop()?;
-            self.now(Doing::Full);
-            used = self
-                .freed
-                .wait_timeout(used, Duration::from_millis(200))
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            used = self.wait(used)?;
         }
         *used += bytes;
         self.now(Doing::Reading);
-        Ok(Permit { budget: self.clone(), bytes })
+        Ok(Reservation { budget: self.clone(), left: bytes })
+    }
+
+    fn used(&self) -> MutexGuard<'_, usize> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something was given back, or a while.
+    fn wait<'a>(&self, used: MutexGuard<'a, usize>) -> Result<MutexGuard<'a, usize>, SourceError> {
+        self.check_stop()?;
+        self.now(Doing::Full);
+        let waited = self.freed.wait_timeout(used, Duration::from_millis(200));
+        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        let mut used = self.used();
+        *used = used.saturating_sub(bytes);
+        self.freed.notify_all();
     }
 
     /// What the reader is doing now.
@@ -117,6 +189,16 @@ impl Budget {
         Duration::from_micros(self.held_back.load(Ordering::Relaxed))
     }
 
+    /// Waits for that time, unless stopped.
+    pub(super) fn idle(&self, time: Duration) -> Result<(), SourceError> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.check_stop()?;
+            std::thread::sleep(left.min(Duration::from_millis(20)));
+        }
+        self.check_stop()
+    }
+
     /// Holds the reader back for that time, unless stopped; less when it is `over` before.
     pub(super) fn sleep(&self, time: Duration, over: impl Fn() -> bool) -> Result<(), SourceError> {
         let begun = Instant::now();
@@ -140,19 +222,36 @@ impl Budget {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_millis(50);
+
     #[test]
     fn one_oversized_statement_passes_an_empty_budget() {
         let budget = Budget::new(10);
-        let permit = budget.acquire(1_000).unwrap();
-        drop(permit);
-        assert_eq!(*budget.used.lock().unwrap(), 0);
+        let mut page = budget.reserve(5).unwrap();
+        let permit = page.take(1_000, PATIENCE).unwrap();
+        drop((page, permit));
+        assert_eq!(*budget.used(), 0);
+    }
+
+    #[test]
+    fn a_page_takes_no_more_than_was_reserved_while_others_hold_the_rest() {
+        let budget = Budget::new(10);
+        let held = budget.reserve(5).unwrap();
+        let mut page = budget.reserve(5).unwrap();
+        let permit = page.take(4, PATIENCE).unwrap();
+        assert_eq!(page.take(2, PATIENCE).unwrap_err().trouble, Trouble::StatementTimeout);
+        assert_eq!(*budget.used(), 10);
+        drop(held);
+        page.take(2, PATIENCE).unwrap();
+        drop((page, permit));
+        assert_eq!(*budget.used(), 0);
     }
 
     #[test]
     fn a_full_budget_ends_its_wait_when_stopped() {
         let budget = Budget::new(10);
-        let _held = budget.acquire(10).unwrap();
+        let _held = budget.reserve(10).unwrap();
         budget.stop();
-        assert!(budget.acquire(1).is_err());
+        assert!(budget.reserve(1).is_err());
     }
 }

@@ -1,12 +1,12 @@
 //! How many rows a range of time holds, and what their statements come to: the source's side of a
 //! comparison, and the expressions that both sides must share.
 
+use super::chunk::{from_wire, to_wire};
 use super::connect::Session;
-use super::copy::{from_wire, to_wire};
 use super::describe::{StatementKind, WalkTable};
 use super::error::SourceError;
 use super::keyset::range_condition;
-use super::sql::quote_literal;
+use super::sql::{Literals, quote_literal};
 use crate::slice::{Edge, Interval};
 use chrono::{DateTime, Utc};
 use std::ops::AddAssign;
@@ -106,7 +106,7 @@ pub fn checksum_query(table: &WalkTable, range: &Interval, hash: &str) -> String
     format!(
         "select pg_catalog.count(*), {hash} from {} where {}",
         table.sql_name,
-        range_condition(table, range)
+        range_condition(table, range, &mut Literals)
     )
 }
 

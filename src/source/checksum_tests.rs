@@ -75,6 +75,8 @@ fn table() -> WalkTable {
         statement: "\"statement\"".into(),
         extra: vec![],
         statement_kind: StatementKind::Jsonb,
+        version: 160_000,
+        block_size: 8_192,
     }
 }
 

@@ -3,9 +3,12 @@
 use super::clock::Clock;
 use super::error::SourceError;
 use super::options::{ConnectSpec, SslMode};
-use super::sql::quote_literal;
+use super::sql::{Parameters, quote_literal};
 use super::tls;
-use postgres::{Client, Config, config};
+use chrono::{DateTime, Utc};
+use postgres::fallible_iterator::FallibleIterator;
+use postgres::{Client, Config, RowIter, Statement, config};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -19,6 +22,33 @@ fn connecting(spec: &ConnectSpec) -> String {
 pub struct Session {
     pub(super) client: Client,
     canceller: Canceller,
+    /// What was prepared, by its text.
+    statements: HashMap<String, Statement>,
+    mode: Mode,
+}
+
+/// What kind of plan the statements of a [`Session`] are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// An index that gives rows in the order of keys.
+    Key,
+    /// An index for what to read, and the heap in its own order: the blocks are asked for ahead.
+    Window,
+    /// The heap by its blocks.
+    Heap,
+    /// The heap from its begin to its end.
+    Scan,
+}
+
+impl Mode {
+    fn sql(self) -> &'static str {
+        match self {
+            Mode::Key => include_str!("../../sql/source/mode_key.sql"),
+            Mode::Window => include_str!("../../sql/source/mode_window.sql"),
+            Mode::Heap => include_str!("../../sql/source/mode_heap.sql"),
+            Mode::Scan => include_str!("../../sql/source/mode_scan.sql"),
+        }
+    }
 }
 
 /// Stops the statement that a [`Session`] runs, from any thread.
@@ -62,7 +92,7 @@ impl Session {
         if let Some(needed) = spec.committed_until {
             Clock::ask(&mut client)?.check(needed)?;
         }
-        Ok(Session { client, canceller })
+        Ok(Session { client, canceller, statements: HashMap::new(), mode: Mode::Key })
     }
 
     /// Whether the connection is known to be gone.
@@ -72,6 +102,55 @@ impl Session {
 
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
+    }
+
+    /// Starts a query that was prepared before, or prepares it; its rows come in binary.
+    ///
+    /// # Errors
+    /// As the client library reports it.
+    pub(super) fn rows(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+    ) -> Result<RowIter<'_>, postgres::Error> {
+        let known = self.statements.contains_key(sql);
+        if !known {
+            let statement = self.client.prepare(sql)?;
+            self.statements.insert(sql.to_owned(), statement);
+        }
+        self.client.query_raw(&self.statements[sql], parameters.iter())
+    }
+
+    /// Has the statements that follow planned in that way.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), SourceError> {
+        if self.mode != mode {
+            self.client
+                .batch_execute(mode.sql())
+                .map_err(|e| SourceError::from_client("set up the source session", &e))?;
+            self.mode = mode;
+        }
+        Ok(())
+    }
+
+    /// Runs a query that yields timestamps.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub(super) fn timestamps(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+    ) -> Result<Vec<DateTime<Utc>>, SourceError> {
+        let failed = |e: postgres::Error| SourceError::from_client("look for new row versions", &e);
+        let mut rows = self.rows(sql, parameters).map_err(failed)?;
+        let mut times = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            times.push(row.try_get(0).map_err(failed)?);
+        }
+        Ok(times)
     }
 
     /// Runs a query that yields one boolean, such as `pause_while`; no row, and null, are false.

@@ -23,7 +23,7 @@ pub struct TableNames {
     pub extra: Vec<String>,
 }
 
-/// How the statement column comes over the wire in binary COPY.
+/// How the statement column comes over the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StatementKind {
@@ -42,6 +42,8 @@ pub struct Table {
     pub sql_name: String,
     /// `server_version_num` of the source.
     pub version: i32,
+    /// Bytes of a block there.
+    pub block_size: u32,
     /// The source's clock, asked before anything else.
     pub clock: Clock,
     /// The encoding of the source's database, as PostgreSQL names it.
@@ -59,6 +61,10 @@ pub struct WalkTable {
     pub statement: String,
     pub extra: Vec<String>,
     pub statement_kind: StatementKind,
+    /// `server_version_num` of the source.
+    pub version: i32,
+    /// Bytes of a block there.
+    pub block_size: u32,
 }
 
 impl WalkTable {
@@ -144,6 +150,7 @@ impl Table {
             statement_kind,
             sql_name: get(row, "name")?,
             version: get(row, "version")?,
+            block_size: get::<i32>(row, "block_size")?.unsigned_abs(),
             clock,
             encoding: get(row, "encoding")?,
             oid,
@@ -160,6 +167,17 @@ impl Table {
             statement: quote_identifier(&self.names.statement),
             extra: self.names.extra.iter().map(|c| quote_identifier(c)).collect(),
             statement_kind: self.statement_kind,
+            version: self.version,
+            block_size: self.block_size,
+        }
+    }
+
+    /// The oid of the table, and that of its part `partition`; `None` when it has no such.
+    pub fn oids(&self, partition: &str) -> Option<(u32, u32)> {
+        let node = self.nodes.iter().find(|node| node.name == partition);
+        match node {
+            Some(node) => Some((self.oid, node.oid)),
+            None => (partition == self.sql_name).then_some((self.oid, self.oid)),
         }
     }
 

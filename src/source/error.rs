@@ -91,15 +91,12 @@ impl SourceError {
             detail: db.detail().map(str::to_owned),
             hint: db.hint().or_else(|| hint(db.code())).map(str::to_owned),
             sqlstate: db.code().code().to_owned(),
-            trouble: classify(db.code(), db.message()),
-        }
-    }
-
-    /// An I/O error of the COPY stream, which wraps the client library's own.
-    pub fn from_stream(action: &str, error: &std::io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
-            Some(client) => SourceError::from_client(action, client),
-            None => SourceError::transient(action, "08006", error.to_string()),
+            trouble: match db.routine() {
+                // "cached plan must not change result type": the table was altered since the page's
+                // query was prepared. Another session prepares it anew.
+                Some("RevalidateCachedQuery") => Trouble::Transient,
+                _ => classify(db.code(), db.message()),
+            },
         }
     }
 }

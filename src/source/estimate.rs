@@ -4,6 +4,7 @@ use super::connect::Session;
 use super::describe::WalkTable;
 use super::error::SourceError;
 use super::keyset::{Cursor, range_condition};
+use super::sql::Literals;
 use crate::slice::Interval;
 use postgres::SimpleQueryMessage;
 use serde_json::Value;
@@ -37,7 +38,7 @@ pub fn estimate(
         "select {} from {} where {}",
         table.select_list(),
         table.sql_name,
-        range_condition(table, interval),
+        range_condition(table, interval, &mut Literals),
     );
     let plan = explain(session, &whole)?;
     let number = |key: &str| plan.get(key).and_then(Value::as_f64).unwrap_or(0.0);

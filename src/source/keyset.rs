@@ -7,7 +7,7 @@
 //! exact index conditions, `= t and > a`, then `= t and is null`, and continues with `> t`.
 
 use super::describe::WalkTable;
-use super::sql::timestamp_literal;
+use super::sql::{Literals, Parameters, Values};
 use crate::slice::{Edge, Interval, Key};
 use chrono::{DateTime, Utc};
 
@@ -26,6 +26,7 @@ pub struct Cursor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     pub sql: String,
+    pub parameters: Parameters,
     kind: PageKind,
     limit: u64,
 }
@@ -85,13 +86,17 @@ impl Cursor {
         {
             return self.tied_page(table, timestamp, actor, limit);
         }
-        let condition = range_condition(table, &self.rest());
-        Page { sql: ordered(table, &condition, Some(limit)), kind: PageKind::Onward, limit }
+        let mut parameters = Parameters::default();
+        let first = rows(&mut parameters, limit);
+        let condition = range_condition(table, &self.rest(), &mut parameters);
+        let sql = ordered(table, &condition, Some(&first));
+        Page { sql, parameters, kind: PageKind::Onward, limit }
     }
 
     /// The query that a fresh walk over the interval begins with, for EXPLAIN.
     pub fn first_page(&self, table: &WalkTable, limit: u64) -> String {
-        ordered(table, &range_condition(table, &self.rest()), Some(limit))
+        let first = rows(&mut Literals, limit);
+        ordered(table, &range_condition(table, &self.rest(), &mut Literals), Some(&first))
     }
 
     fn is_light(&self, batch: u64) -> bool {
@@ -105,20 +110,36 @@ impl Cursor {
         actor: i64,
         limit: u64,
     ) -> Page {
-        let tie = format!("{} = {}", table.timestamp, timestamp_literal(timestamp));
+        let mut parameters = Parameters::default();
         if self.only_nulls_left {
             // One key: it cannot be divided, so it is read whole.
+            let tie = format!("{} = {}", table.timestamp, parameters.timestamp(timestamp));
             let sql = ordered(table, &format!("{tie} and {} is null", table.actor), None);
-            return Page { sql, kind: PageKind::TiedNulls(timestamp), limit };
+            return Page { sql, parameters, kind: PageKind::TiedNulls(timestamp), limit };
         }
-        let mut condition = format!("{tie} and {} > {actor}", table.actor);
+        let first = rows(&mut parameters, limit);
+        let mut condition = format!(
+            "{} = {} and {} > {}",
+            table.timestamp,
+            parameters.timestamp(timestamp),
+            table.actor,
+            parameters.integer(actor),
+        );
         if let Edge::After(end, last) = self.end
             && end == timestamp
         {
+            let last = parameters.integer(last);
             condition.push_str(&format!(" and {} <= {last}", table.actor));
         }
-        let sql = ordered(table, &condition, Some(limit));
-        Page { sql, kind: PageKind::TiedActors(timestamp), limit }
+        let sql = ordered(table, &condition, Some(&first));
+        Page { sql, parameters, kind: PageKind::TiedActors(timestamp), limit }
+    }
+
+    /// Moves the cursor to an edge up to which all has been read in another way.
+    pub fn skip_to(&mut self, edge: Edge) {
+        self.position = edge.min(self.end);
+        self.passed_ties = None;
+        self.only_nulls_left = false;
     }
 
     /// Moves the cursor past a page that has been read to its end.
@@ -164,12 +185,17 @@ impl Cursor {
     }
 }
 
-fn ordered(table: &WalkTable, condition: &str, limit: Option<u64>) -> String {
+/// A number of rows, as FETCH FIRST takes it.
+fn rows(values: &mut impl Values, limit: u64) -> String {
+    values.integer(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+fn ordered(table: &WalkTable, condition: &str, first: Option<&str>) -> String {
     let mut sql =
         format!("select {} from {} where {condition}", table.select_list(), table.sql_name);
-    if let Some(limit) = limit {
+    if let Some(rows) = first {
         sql.push_str(&format!(
-            " order by {}, {} fetch first {limit} rows with ties",
+            " order by {}, {} fetch first ({rows}) rows with ties",
             table.timestamp, table.actor
         ));
     }
@@ -178,19 +204,19 @@ fn ordered(table: &WalkTable, condition: &str, limit: Option<u64>) -> String {
 
 /// The condition for an interval's rows, in a form that one index scan serves and the planner can
 /// prune partitions by.
-pub fn range_condition(table: &WalkTable, interval: &Interval) -> String {
+pub fn range_condition(table: &WalkTable, interval: &Interval, values: &mut impl Values) -> String {
     let WalkTable { timestamp: t, actor: a, .. } = table;
     let mut condition = match interval.from {
-        Edge::Before(from) => format!("{t} >= {}", timestamp_literal(from)),
+        Edge::Before(from) => format!("{t} >= {}", values.timestamp(from)),
         Edge::After(from, actor) => {
-            let from = timestamp_literal(from);
+            let (from, actor) = (values.timestamp(from), values.integer(actor));
             format!("{t} >= {from} and ({t} > {from} or {a} > {actor} or {a} is null)")
         }
     };
     condition.push_str(&match interval.to {
-        Edge::Before(to) => format!(" and {t} < {}", timestamp_literal(to)),
+        Edge::Before(to) => format!(" and {t} < {}", values.timestamp(to)),
         Edge::After(to, actor) => {
-            let to = timestamp_literal(to);
+            let (to, actor) = (values.timestamp(to), values.integer(actor));
             format!(" and {t} <= {to} and ({t} < {to} or {a} <= {actor})")
         }
     });

@@ -12,6 +12,8 @@ fn table() -> WalkTable {
         statement: "s".into(),
         extra: vec![],
         statement_kind: StatementKind::Jsonb,
+        version: 160_000,
+        block_size: 8_192,
     }
 }
 
@@ -130,7 +132,7 @@ fn a_large_tie_group_is_asked_for_by_exact_conditions() {
     cursor.advance(&page, &PageSummary { rows: 100, last: Some(last), last_ties: 100 });
     let heavy = cursor.next_page(&table(), 100, 100);
     assert_eq!(heavy.kind, PageKind::TiedActors(at(3)));
-    assert!(heavy.sql.contains("ts = ") && heavy.sql.contains("actor > 4"), "{}", heavy.sql);
+    assert!(heavy.sql.contains("ts = ") && heavy.sql.contains("actor > $"), "{}", heavy.sql);
     assert!(!heavy.sql.contains(" or "), "{}", heavy.sql);
 }
 

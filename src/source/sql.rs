@@ -1,6 +1,8 @@
-//! Quoting for the SQL that the source receives, where no parameters can be bound (COPY).
+//! What the SQL that the source receives is made of: quoted names, and values as literals or as
+//! parameters.
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use postgres::types::ToSql;
 
 /// Quotes `name` as an SQL identifier.
 pub fn quote_identifier(name: &str) -> String {
@@ -28,6 +30,71 @@ pub fn timestamp_literal(timestamp: DateTime<Utc>) -> String {
         timestamp.second(),
         timestamp.nanosecond() / 1_000,
     )
+}
+
+/// Where the values of a query stand.
+pub trait Values {
+    /// What stands for `timestamp` in the text.
+    fn timestamp(&mut self, timestamp: DateTime<Utc>) -> String;
+    /// What stands for `integer` in the text.
+    fn integer(&mut self, integer: i64) -> String;
+}
+
+/// In the text itself: for EXPLAIN, and for what is asked once.
+pub struct Literals;
+
+impl Values for Literals {
+    fn timestamp(&mut self, timestamp: DateTime<Utc>) -> String {
+        timestamp_literal(timestamp)
+    }
+
+    fn integer(&mut self, integer: i64) -> String {
+        integer.to_string()
+    }
+}
+
+/// Beside the text, which then is the same for every page: the source parses it once, and
+/// pg_stat_statements counts it as one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<Parameter>);
+
+/// Sent in binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Parameter {
+    Timestamp(DateTime<Utc>),
+    Timestamps(Vec<DateTime<Utc>>),
+    Integer(i64),
+}
+
+impl Parameters {
+    /// As the client library takes them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+        self.0.iter().map(|parameter| match parameter {
+            Parameter::Timestamp(timestamp) => timestamp as &(dyn ToSql + Sync),
+            Parameter::Timestamps(timestamps) => timestamps,
+            Parameter::Integer(integer) => integer,
+        })
+    }
+
+    /// What stands for an array of `timestamps` in the text.
+    pub fn timestamps(&mut self, timestamps: &[DateTime<Utc>]) -> String {
+        self.add(Parameter::Timestamps(timestamps.to_vec()), "timestamptz[]")
+    }
+
+    fn add(&mut self, parameter: Parameter, type_name: &str) -> String {
+        self.0.push(parameter);
+        format!("${}::pg_catalog.{type_name}", self.0.len())
+    }
+}
+
+impl Values for Parameters {
+    fn timestamp(&mut self, timestamp: DateTime<Utc>) -> String {
+        self.add(Parameter::Timestamp(timestamp), "timestamptz")
+    }
+
+    fn integer(&mut self, integer: i64) -> String {
+        self.add(Parameter::Integer(integer), "int8")
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,21 @@ pub struct Throttle {
     version: AtomicU64,
     /// Rows that a page may have: fewer after a statement timeout.
     page: AtomicU64,
+    /// What a row of the last page came to on the wire; zero before the first.
+    bytes_a_row: AtomicU64,
 }
+
+/// A page as it is to be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PageSize {
+    pub rows: u64,
+    /// What the rows are expected to come to on the wire.
+    pub bytes: u64,
+}
+
+/// Before anything is known of the rows: their size, and how much to ask for.
+const GUESS: u64 = 4_096;
+const FIRST_PAGE: u64 = 1 << 20;
 
 impl Throttle {
     pub fn new(bytes_per_second: Option<u64>, pause_while: Option<&str>) -> Arc<Self> {
@@ -49,18 +63,32 @@ impl Throttle {
         self.page.store(rows.max(1), Ordering::Relaxed);
     }
 
-    /// Rows to ask for in the next page, when rows were of this size so far.
+    /// What to ask for in the next page: no more than `rows`, nor than the puller allows, nor than
+    /// `room` bytes hold of rows like those of the last page.
     ///
     /// A source that is read slowly on purpose is not to be kept at one statement, and one snapshot,
     /// for long: a page is no larger than the rate brings over in [`PAGE_TIME`].
-    pub(super) fn page(&self, bytes_a_row: u64) -> u64 {
-        let page = self.page.load(Ordering::Relaxed).max(1);
-        match self.bytes_per_second() {
-            Some(rate) => {
-                let soon = rate.saturating_mul(PAGE_TIME.as_secs());
-                page.min(soon / bytes_a_row.max(1)).max(1)
-            }
-            None => page,
+    pub(super) fn page(&self, rows: u64, room: u64) -> PageSize {
+        let (bytes_a_row, room) = match self.bytes_a_row.load(Ordering::Relaxed) {
+            0 => (GUESS, room.min(FIRST_PAGE)),
+            known => (known, room),
+        };
+        let soon = self.bytes_per_second().unwrap_or(u64::MAX).saturating_mul(PAGE_TIME.as_secs());
+        let allowed = rows.min(self.page.load(Ordering::Relaxed));
+        let rows = allowed.min(room.min(soon) / bytes_a_row).max(1);
+        PageSize { rows, bytes: rows.saturating_mul(bytes_a_row) }
+    }
+
+    /// As much less than `most` as the puller wants pages to be smaller than a `batch`.
+    pub(super) fn scaled(&self, most: u32, batch: u64) -> u32 {
+        let page = self.page.load(Ordering::Relaxed).min(batch);
+        (f64::from(most) * page as f64 / batch as f64).ceil() as u32
+    }
+
+    /// Takes in what a page of so many rows came to.
+    pub(super) fn note_page(&self, rows: u64, bytes: u64) {
+        if let Some(bytes_a_row) = bytes.checked_div(rows) {
+            self.bytes_a_row.store(bytes_a_row.max(1), Ordering::Relaxed);
         }
     }
 
@@ -186,14 +214,29 @@ mod tests {
     fn a_page_is_no_larger_than_asked_for_or_than_the_rate_brings_soon() {
         let throttle = Throttle::new(Some(10_000), None);
         throttle.set_page(500);
-        assert_eq!(
-            [throttle.page(100), throttle.page(1_000), throttle.page(1 << 30)],
-            [500, 100, 1]
-        );
+        let rows = |bytes_a_row| {
+            throttle.note_page(1, bytes_a_row);
+            throttle.page(1_000, u64::MAX).rows
+        };
+        assert_eq!([rows(100), rows(1_000), rows(1 << 30)], [500, 100, 1]);
         for no_limit in [None, Some(u64::MAX)] {
             throttle.set(no_limit, None);
-            assert_eq!(throttle.page(1_000), 500);
+            assert_eq!(rows(1_000), 500);
         }
+    }
+
+    #[test]
+    fn a_page_fits_the_room_there_is() {
+        let throttle = Throttle::new(None, None);
+        throttle.set_page(50_000);
+        let first = throttle.page(50_000, 8 << 20);
+        assert_eq!(first, PageSize { rows: FIRST_PAGE / GUESS, bytes: FIRST_PAGE });
+        throttle.note_page(first.rows, first.rows * 1_000);
+        let second = throttle.page(50_000, 8 << 20);
+        assert_eq!(second, PageSize { rows: 8_388, bytes: 8_388_000 });
+        assert_eq!(throttle.page(7, 8 << 20).rows, 7);
+        throttle.note_page(1, 1 << 30);
+        assert_eq!(throttle.page(50_000, 8 << 20).rows, 1);
     }
 
     /// How long a reader sleeps that is held back for an hour, when the limit changes to `rate`.

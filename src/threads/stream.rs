@@ -208,7 +208,7 @@ fn read(
         turn = (turn + 1) % lanes.len();
         taken
     };
-    if let Err(error) = walk(request, budget, parking, |item| deal(Ok(item))) {
+    if let Err(error) = walk(request, budget, parking, &mut |item| deal(Ok(item))) {
         deal(Err(error));
     }
     waker.wake();

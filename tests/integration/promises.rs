@@ -1,6 +1,7 @@
 //! What `lrs_extract` promises whatever happens.
 //!
-//! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`].
+//! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`],
+//!    [`heap_walk`].
 //! 2. The checkpoint is the data: [`crash_recovery`], [`resume`].
 //! 3. Nothing is covered before it has settled: [`settle`].
 //! 4. A bad value stops nothing and vanishes nowhere: [`rejects`].
@@ -12,6 +13,7 @@
 mod bounded_memory;
 pub mod crash_recovery;
 mod every_row_once;
+mod heap_walk;
 mod heavy_ties;
 mod hostile_names;
 mod keyset_properties;

@@ -117,6 +117,8 @@ fn fixture_without_index(rows: i64) -> Fixture {
              execute format('drop index %s', i);
            end loop; end $$",
     );
+    // By heap, none is needed.
+    fixture.on_stage("update lrs_extract.pipeline set walk = 'key'");
     fixture
 }
 

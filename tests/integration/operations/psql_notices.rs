@@ -25,7 +25,7 @@ const GATE: &str = "
 
 /// A fixture with five months of rows, and the session that keeps the gate shut as long as it lives.
 fn fixture_with_shut_gate() -> (Fixture, Client) {
-    let fixture = Fixture::with(&Rows::of(3_000));
+    let fixture = Fixture::with(&Rows::of(3_000).in_key_order());
     fixture.on_stage(GATE);
     let mut keeper = fixture.stage();
     keeper.batch_execute("select pg_advisory_lock(4, 1)").expect("the gate is shut");

@@ -11,10 +11,11 @@ fn pull() -> Pull {
     Pull::everything().batch(200)
 }
 
-/// A fixture on servers of its own whose run takes long enough to be hit.
+/// A fixture on servers of its own whose run takes long enough to be hit. It is walked by key; those of
+/// `heap_walk` are not.
 fn fixture_to_be_hit() -> Fixture {
-    let fixture =
-        Fixture::on(Pair::own(), &Rows::of(ROWS).ties(3).actors_per_tie(2).nulls_every(4));
+    let rows = Rows::of(ROWS).ties(3).actors_per_tie(2).nulls_every(4).in_key_order();
+    let fixture = Fixture::on(Pair::own(), &rows);
     fixture.slow_target(30);
     fixture
 }

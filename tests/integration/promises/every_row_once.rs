@@ -3,15 +3,23 @@
 
 use crate::fixture::{Fixture, Pull, Rows};
 
+/// By heap, by windows of keys, and by pages of keys.
 fn assert_everything_arrives_once(rows: &Rows, batches: &[i64]) {
-    let fixture = Fixture::with(rows);
+    let in_disorder = Fixture::with(rows);
+    assert_arrives_once(&in_disorder, rows, "heap", batches);
+    assert_arrives_once(&in_disorder, rows, "key", batches);
+    assert_arrives_once(&Fixture::with(&rows.clone().in_key_order()), rows, "auto", batches);
+}
+
+fn assert_arrives_once(fixture: &Fixture, rows: &Rows, walk: &str, batches: &[i64]) {
     for batch in batches {
-        fixture.on_stage(
+        fixture.on_stage(&format!(
             "truncate pipeline.aidt_raw;
-             select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt')",
-        );
+             select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt');
+             update lrs_extract.pipeline set walk = '{walk}'"
+        ));
         let pulled = Pull::everything().batch(*batch).run(&mut fixture.stage());
-        assert_eq!(pulled.rows + pulled.rejected, rows.count, "batch of {batch}");
+        assert_eq!(pulled.rows + pulled.rejected, rows.count, "{walk}, batch of {batch}");
         fixture.assert_all_rows();
     }
 }

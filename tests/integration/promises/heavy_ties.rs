@@ -40,7 +40,7 @@ impl Sub for Reads {
 
 /// A fixture whose rows lie in a few days of April, so that one partition and one slice hold them.
 fn fixture_with(rows: Rows) -> Fixture {
-    let fixture = Fixture::with(&rows.between("2025-04-03", "2025-04-05"));
+    let fixture = Fixture::with(&rows.between("2025-04-03", "2025-04-05").in_key_order());
     fixture.on_source("create table acid.marker ()");
     fixture.on_stage("update lrs_extract.pipeline set slice_width = '40 days'");
     fixture

@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::fixture::{Fixture, Pull, Rows};
 
-const CASES: u32 = 25;
+const CASES: u32 = 45;
 
 /// The rows lie in these twelve days, across the end of a month.
 const FIRST_DAY: &str = "2025-03-25";
@@ -16,6 +16,7 @@ const MINUTES: i32 = 12 * 24 * 60;
 #[derive(Clone, Debug)]
 struct Case {
     rows: Rows,
+    walk: &'static str,
     slice_hours: i32,
     first: (i32, i32),
     second: (i32, i32),
@@ -24,17 +25,18 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let rows =
-        (0_i64..150, 1_i64..50, 1_i64..6, 0_i64..4).prop_map(|(count, ties, actors, nulls)| {
-            Rows::of(count)
-                .ties(ties)
-                .actors_per_tie(actors)
-                .nulls_every(nulls)
-                .between(FIRST_DAY, LAST_DAY)
-        });
-    let call = (6_i32..400, period(), period(), 1_i64..60, 1_i64..4);
-    (rows, call).prop_map(|(rows, (slice_hours, first, second, batch, jobs))| Case {
+    let rows = (0_i64..150, 1_i64..50, 1_i64..6, 0_i64..4, any::<bool>()).prop_map(
+        |(count, ties, actors, nulls, in_key_order)| {
+            let rows = Rows::of(count);
+            let rows = if in_key_order { rows.in_key_order() } else { rows };
+            rows.ties(ties).actors_per_tie(actors).nulls_every(nulls).between(FIRST_DAY, LAST_DAY)
+        },
+    );
+    let walk = prop::sample::select(vec!["auto", "key", "heap"]);
+    let call = (walk, 6_i32..400, period(), period(), 1_i64..60, 1_i64..4);
+    (rows, call).prop_map(|(rows, (walk, slice_hours, first, second, batch, jobs))| Case {
         rows,
+        walk,
         slice_hours,
         first,
         second,
@@ -72,8 +74,8 @@ fn pull_both_and_compare(fixture: &Fixture, case: &Case) {
     fixture.on_stage(&format!(
         "truncate pipeline.aidt_raw;
          select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt');
-         update lrs_extract.pipeline set slice_width = interval '{} hours'",
-        case.slice_hours
+         update lrs_extract.pipeline set walk = '{}', slice_width = interval '{} hours'",
+        case.walk, case.slice_hours
     ));
     for (from, to) in [case.first, case.second] {
         let (from, to) = (moment(from), moment(to));

@@ -3,9 +3,11 @@
 
 use crate::fixture::{Fixture, Pull, Rows};
 
-/// A fixture in which a pull of everything was cancelled half way.
+/// A fixture in which a pull of everything by key was cancelled half way; half a heap is a matter of
+/// `heap_walk`.
 fn fixture_cut_short(rows: &Rows) -> Fixture {
     let fixture = Fixture::with(rows);
+    fixture.on_stage("update lrs_extract.pipeline set walk = 'key'");
     fixture.slow_target(60);
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
     fixture.on_stage(&format!("select pg_cancel_backend({})", running.leader));

@@ -202,7 +202,17 @@ fn warnings_of_a_heap_in_order_of(expression: &str) -> String {
          insert into acid.lrs_statement_new select * from acid.kept order by {expression};
          analyze acid.lrs_statement_new"
     ));
-    plan(&fixture, "count(*) filter (where warning ilike '%heap order%') || ' of ' || count(*)")
+    // By heap, there is nothing to warn of.
+    let by_heap =
+        plan(&fixture, "count(*) filter (where access_path like '%by heap:%' and warning is null)");
+    fixture.on_stage("update lrs_extract.pipeline set walk = 'key'");
+    let warned = "count(*) filter (where warning ilike '%heap order%')";
+    let warned = plan(&fixture, &format!("{warned} || ' of ' || count(*)"));
+    assert!(
+        warned.starts_with(&format!("{by_heap} of ")),
+        "{by_heap} slices by heap, {warned} warned"
+    );
+    warned
 }
 
 #[test]

@@ -1,0 +1,3 @@
+reset enable_indexscan;
+reset enable_bitmapscan;
+reset enable_seqscan;

@@ -1,0 +1,163 @@
+//! Which way a part of a partition is walked: in the order of keys, or in that of the heap.
+
+use crate::ledger::WalkMode;
+use crate::source::{Costs, Leaf};
+
+/// How a part of a partition is walked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WalkChoice {
+    pub way: Way,
+    /// In words: why, and the blocks that either way reads.
+    pub reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By the index, row after row in the order of keys.
+    Key,
+    /// By the index, windows of keys, the rows of each in the order of the heap.
+    Window,
+    /// Block after block.
+    Heap,
+}
+
+/// What a tid list costs more than a block of a scan, in blocks read in order: before 14 the source
+/// has no scan of a range of blocks.
+const TID_LIST: f64 = 1.0;
+/// The heap is read only where that is so much less: the estimates are rough, and a walk by key can be
+/// cut off and go on anywhere.
+const WORTHWHILE: f64 = 0.6;
+/// Below this, rows of neighbouring keys lie on unrelated blocks.
+const POOR_CORRELATION: f64 = 0.7;
+
+/// Chooses for `rows` of a leaf, whose heap follows the key as `correlation` says (-1 … 1), and which
+/// has an index that gives rows in the order of keys or not.
+#[allow(clippy::too_many_arguments)]
+pub fn choose(
+    mode: WalkMode,
+    leaf: &Leaf,
+    correlation: Option<f32>,
+    rows: f64,
+    costs: Costs,
+    has_index: bool,
+    has_tid_range: bool,
+) -> WalkChoice {
+    let by_key = |reason: String, way| WalkChoice { way, reason };
+    if let Some(obstacle) = leaf.obstacle {
+        return by_key(format!("by key: {obstacle}"), Way::Key);
+    }
+    let heap = |why: &str| WalkChoice { way: Way::Heap, reason: format!("by heap: {why}") };
+    if mode == WalkMode::Auto && !has_index {
+        return heap("no index serves a walk by key");
+    }
+    let Some(correlation) = correlation.map(f64::from) else {
+        return match mode {
+            WalkMode::Heap => heap("walk = 'heap'"),
+            _ => by_key(
+                "by key: the source has no statistics that this user may read".to_owned(),
+                Way::Key,
+            ),
+        };
+    };
+    let blocks = f64::from(leaf.blocks);
+    let all = if leaf.rows > 0.0 { leaf.rows } else { rows };
+    let random = blocks_at_random(rows, blocks, costs.cached_blocks);
+    let ordered = (blocks * (rows / all.max(1.0)).min(1.0)).ceil();
+    let order = correlation * correlation;
+    let key_blocks = order * ordered + (1.0 - order) * random;
+    let key_cost = order * ordered * costs.seq_page + (1.0 - order) * random * costs.random_page;
+    let heap_cost = blocks * (costs.seq_page + if has_tid_range { 0.0 } else { TID_LIST });
+    let figures = format!(
+        "about {key_blocks:.0} blocks by key, {blocks:.0} by heap, correlation {correlation:.2}"
+    );
+    let key_way = if correlation.abs() < POOR_CORRELATION { Way::Window } else { Way::Key };
+    match mode {
+        WalkMode::Heap => heap(&format!("walk = 'heap'; {figures}")),
+        WalkMode::Key => by_key(format!("by key: walk = 'key'; {figures}"), key_way),
+        WalkMode::Auto if heap_cost < WORTHWHILE * key_cost => heap(&figures),
+        WalkMode::Auto => by_key(format!("by key: {figures}"), key_way),
+    }
+}
+
+/// Blocks read for `rows` that lie anywhere in `blocks`, where `cached` of them stay in memory: the
+/// estimate of Mackert and Lohman that the server's planner makes too (`index_pages_fetched`).
+fn blocks_at_random(rows: f64, blocks: f64, cached: f64) -> f64 {
+    if blocks < 1.0 {
+        return 0.0;
+    }
+    let fetched = |rows: f64| 2.0 * blocks * rows / (2.0 * blocks + rows);
+    if blocks <= cached {
+        return fetched(rows).min(blocks).ceil();
+    }
+    let limit = 2.0 * blocks * cached / (2.0 * blocks - cached);
+    if rows <= limit {
+        fetched(rows).ceil()
+    } else {
+        cached + (rows - limit) * (blocks - cached) / blocks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slice::Heap;
+
+    const DISK: Costs = Costs { seq_page: 1.0, random_page: 4.0, cached_blocks: 500_000.0 };
+
+    fn leaf(blocks: u32, rows: f64) -> Leaf {
+        let heap = Heap { relation: 1, filenode: 1, horizon: 1, updates: None };
+        Leaf { obstacle: None, heap, blocks, rows, next_transaction: 1 }
+    }
+
+    fn way(rows: f64, correlation: f32, has_tid_range: bool) -> Way {
+        let leaf = leaf(4_000_000, 60e6);
+        choose(WalkMode::Auto, &leaf, Some(correlation), rows, DISK, true, has_tid_range).way
+    }
+
+    #[test]
+    fn a_month_of_a_heap_in_disorder_goes_by_heap() {
+        assert_eq!([way(60e6, 0.01, true), way(60e6, 0.01, false)], [Way::Heap; 2]);
+    }
+
+    #[test]
+    fn a_heap_in_order_goes_by_key_forwards_and_backwards() {
+        assert_eq!([way(60e6, 0.99, true), way(60e6, -0.99, true)], [Way::Key; 2]);
+    }
+
+    #[test]
+    fn a_minute_of_a_heap_in_disorder_goes_by_windows() {
+        assert_eq!(way(1_400.0, 0.01, true), Way::Window);
+    }
+
+    #[test]
+    fn fast_storage_needs_no_order() {
+        let ssd = Costs { random_page: 1.1, cached_blocks: 1e9, ..DISK };
+        let choice =
+            choose(WalkMode::Auto, &leaf(1_000, 4_000.0), Some(0.0), 4_000.0, ssd, true, true);
+        assert_eq!(choice.way, Way::Window);
+    }
+
+    #[test]
+    fn without_statistics_the_key_is_walked_and_the_reason_said() {
+        let choice = choose(WalkMode::Auto, &leaf(1_000, -1.0), None, 4_000.0, DISK, true, true);
+        assert_eq!(choice.way, Way::Key);
+        assert!(choice.reason.contains("no statistics"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn without_an_index_the_heap_is_read_once_and_not_sorted_for_each_page() {
+        let leaf = leaf(1_000, 4_000.0);
+        let way = |mode| choose(mode, &leaf, Some(1.0), 4_000.0, DISK, false, true).way;
+        assert_eq!([way(WalkMode::Auto), way(WalkMode::Key)], [Way::Heap, Way::Key]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_by_blocks_is_not() {
+        let leaf = Leaf { obstacle: Some("row security applies"), ..leaf(1_000, 4_000.0) };
+        let choice = choose(WalkMode::Heap, &leaf, Some(0.0), 4_000.0, DISK, true, true);
+        assert_eq!(
+            choice,
+            WalkChoice { way: Way::Key, reason: "by key: row security applies".into() }
+        );
+    }
+}

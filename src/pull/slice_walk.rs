@@ -1,0 +1,63 @@
+//! How far a slice is pulled, and what of it is under way.
+
+use super::open_batch::OpenBatch;
+use super::request::PullRequest;
+use crate::backend::transaction::Unit;
+use crate::error::Failure;
+use crate::ledger::Batch;
+use crate::slice::{Blocks, Interval, Position, Slice};
+use crate::source::WalkRange;
+use crate::threads::{Stream, Waited};
+
+/// A walk over what is left of one slice.
+pub struct SliceWalk {
+    pub slice: Slice,
+    /// Everything before it is committed (or, in the caller's transaction, loaded).
+    pub watermark: Position,
+    pub stream: Option<Stream>,
+    pub unit: Option<Unit>,
+    pub open: OpenBatch,
+    /// Batches that commit with their slice.
+    pub uncommitted: Vec<Batch>,
+    pub done: bool,
+}
+
+impl SliceWalk {
+    pub fn new(slice: Slice) -> Self {
+        let watermark = slice.begin();
+        SliceWalk {
+            slice,
+            watermark,
+            stream: None,
+            unit: None,
+            open: OpenBatch::begin(Waited::default()),
+            uncommitted: Vec::new(),
+            done: false,
+        }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// What is left of the slice; `new_versions`: whether other slices of its scan met such.
+    ///
+    /// # Errors
+    /// [`Failure`] where the slice is of no scan that the request has.
+    pub fn range(&self, request: &PullRequest, new_versions: bool) -> Result<WalkRange, Failure> {
+        let (slice, end) = (&self.slice, self.slice.interval.to);
+        match (self.watermark, slice.blocks) {
+            (Position::Block(from), Some(blocks)) => {
+                let scan = request.scan(blocks.scan_id).cloned();
+                let scan = scan.ok_or_else(|| Failure::internal("no such scan in the request"))?;
+                Ok(WalkRange::Heap { scan, blocks: Blocks { from, ..blocks }, new_versions })
+            }
+            (Position::Block(_), None) => Err(Failure::internal("a block of no heap")),
+            (Position::Key(edge), _) if slice.in_windows => Ok(WalkRange::Windows {
+                interval: Interval::new(edge, end),
+                estimated_rows: slice.estimated_rows,
+            }),
+            (Position::Key(edge), _) => Ok(WalkRange::Keys(Interval::new(edge, end))),
+        }
+    }
+}

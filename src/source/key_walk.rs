@@ -1,0 +1,91 @@
+//! The walk in the order of keys: page after page of the index, or window after window of it.
+
+use super::chunk::{ChunkBuilder, Order};
+use super::connect::Mode;
+use super::error::SourceError;
+use super::keyset::{Cursor, PageSummary};
+use super::page_reader::{PageRead, PageReader};
+use super::walk_request::BatchEnd;
+use super::window::{WindowWidth, rows_of};
+use crate::slice::{Interval, Key, Position};
+
+/// Walks `interval`, by pages or in windows; returns the end of its last batch, which is left to be handed
+/// over. `None` when nobody wants the rest.
+///
+/// # Errors
+/// [`SourceError`] as met.
+pub(super) fn walk(
+    reader: &mut PageReader<'_>,
+    interval: Interval,
+    mut windows: Option<WindowWidth>,
+) -> Result<Option<BatchEnd>, SourceError> {
+    let batch = reader.batch();
+    let mut cursor = Cursor::new(interval);
+    loop {
+        let (mut rows, mut last) = (0, None);
+        while rows < batch && !cursor.is_done() {
+            let size = reader.page_size(batch - rows);
+            let before = cursor.rest();
+            let window = windows.and_then(|windows| windows.next(&before, size.rows));
+            let (read, of_page) = match window {
+                Some(window) => read_window(reader, &mut cursor, &window, size.bytes)?,
+                None => read_page(reader, &mut cursor, size.rows, size.bytes)?,
+            };
+            reader.request.throttle.note_page(read.builder.rows(), read.bytes);
+            if let Some(windows) = &mut windows {
+                windows.note(&Interval::new(before.from, cursor.position()), read.builder.rows());
+            }
+            rows += read.builder.rows();
+            last = of_page.or(last);
+        }
+        let end = BatchEnd {
+            position: Position::Key(cursor.position()),
+            last,
+            done: cursor.is_done(),
+            new_versions: 0,
+        };
+        if end.done {
+            return Ok(Some(end));
+        }
+        if !reader.end_batch(end) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Reads `rows` rows in the order of keys, and those that share the last one's key.
+fn read_page(
+    reader: &mut PageReader<'_>,
+    cursor: &mut Cursor,
+    rows: u64,
+    bytes: u64,
+) -> Result<(PageRead, Option<Key>), SourceError> {
+    let room = reader.await_turn(bytes)?;
+    reader.session.set_mode(Mode::Key)?;
+    let table = &reader.request.table;
+    let page = cursor.next_page(table, rows, reader.batch());
+    let builder = ChunkBuilder::new(table.statement_kind, Order::Key);
+    let read = reader.read(&page.sql, &page.parameters, builder, room)?;
+    let last = read.builder.last_key()?;
+    let (rows, last_ties) = (read.builder.rows(), read.builder.last_ties());
+    cursor.advance(&page, &PageSummary { rows, last, last_ties });
+    Ok((read, last))
+}
+
+/// Reads all rows of `window`, which begins at the cursor.
+fn read_window(
+    reader: &mut PageReader<'_>,
+    cursor: &mut Cursor,
+    window: &Interval,
+    bytes: u64,
+) -> Result<(PageRead, Option<Key>), SourceError> {
+    let room = reader.await_turn(bytes)?;
+    reader.session.set_mode(Mode::Window)?;
+    let table = &reader.request.table;
+    let (sql, parameters) = rows_of(table, window);
+    let builder = ChunkBuilder::new(table.statement_kind, Order::Any);
+    let read = reader.read(&sql, &parameters, builder, room)?;
+    let last = read.builder.largest_key()?;
+    cursor.skip_to(window.to);
+    Ok((read, last))
+}
