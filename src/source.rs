@@ -36,7 +36,7 @@ pub use budget::{Budget, Doing, Permit};
 pub use checksum::{
     COUNT_INSTEAD, Checksum, NO_HASH, RangeSize, StatementHash, checksum, is_about_a_value,
 };
-pub use chunk::{Field, RawChunk, RawRow, from_wire, to_wire};
+pub use chunk::{CHUNK_BYTES, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};

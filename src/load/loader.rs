@@ -6,7 +6,7 @@ use super::identity::Identity;
 use super::target::Target;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
-use crate::source::Field;
+use crate::source::{Field, Recheck};
 use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
 use serde_json::{Map, Value};
 use std::ffi::CString;
@@ -38,8 +38,8 @@ pub struct Loaded {
     pub rejects: Vec<RejectedRow>,
     /// Statements whose jsonb the server made.
     pub fallbacks: u64,
-    /// The times of the rows, where all rows of the source at these times were held against the
-    /// target. Microseconds since 2000-01-01.
+    /// Where the rows were held against the target, the times at which that began. Microseconds since
+    /// 2000-01-01.
     pub rechecked: Option<Vec<i64>>,
     /// Time spent in making values and filling the buffer.
     pub convert: Duration,
@@ -100,7 +100,8 @@ impl Loader {
 
     /// Whether `rows` must not be flushed together with what waits.
     pub fn needs_flush_before(&self, rows: &FinishedRows) -> bool {
-        self.pending.first().is_some_and(|first| first.raw.recheck || rows.raw.recheck)
+        let rechecked = |rows: &FinishedRows| rows.raw.recheck != Recheck::No;
+        self.pending.first().is_some_and(|first| rechecked(first) || rechecked(rows))
     }
 
     /// Bytes waiting for the next flush.
@@ -138,12 +139,16 @@ impl Loader {
                 loaded.rejects.push(self.rejected(rows, refused));
             }
         }
-        if pending.first().is_some_and(|rows| rows.raw.recheck) {
-            let mut times: Vec<i64> =
-                pending.iter().flat_map(|p| p.raw.rows.iter().map(|row| row.timestamp)).collect();
-            times.dedup();
-            loaded.rechecked = Some(times);
-        }
+        loaded.rechecked = match pending.first().map_or(Recheck::No, |rows| rows.raw.recheck) {
+            Recheck::No => None,
+            Recheck::Begin => {
+                let times = pending.iter().flat_map(|p| p.raw.rows.iter().map(|r| r.timestamp));
+                let mut times: Vec<i64> = times.collect();
+                times.dedup();
+                Some(times)
+            }
+            Recheck::Further => Some(Vec::new()),
+        };
         let refs: Vec<RowRef> = pending
             .iter()
             .enumerate()

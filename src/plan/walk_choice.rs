@@ -27,6 +27,9 @@ const TID_LIST: f64 = 1.0;
 /// The heap is read only where that is so much less: the estimates are rough, and a walk by key can be
 /// cut off and go on anywhere.
 const WORTHWHILE: f64 = 0.6;
+/// From here on, what is out of order is near its place, and the planner's interpolation makes too much
+/// of it.
+const GOOD_CORRELATION: f64 = 0.9;
 /// Below this, rows of neighbouring keys lie on unrelated blocks.
 const POOR_CORRELATION: f64 = 0.7;
 
@@ -74,7 +77,11 @@ pub fn choose(
     match mode {
         WalkMode::Heap => heap(&format!("walk = 'heap'; {figures}")),
         WalkMode::Key => by_key(format!("by key: walk = 'key'; {figures}"), key_way),
-        WalkMode::Auto if heap_cost < WORTHWHILE * key_cost => heap(&figures),
+        WalkMode::Auto
+            if correlation.abs() < GOOD_CORRELATION && heap_cost < WORTHWHILE * key_cost =>
+        {
+            heap(&figures)
+        }
         WalkMode::Auto => by_key(format!("by key: {figures}"), key_way),
     }
 }

@@ -73,6 +73,13 @@ impl WalkQuery {
                 pipeline.name
             )));
         }
+        if let (Err(reason), Some(first)) = (identity, unfinished.first()) {
+            return Err(Failure::new(
+                "0A000",
+                format!("the scan of the heap of {} that run {} began cannot be continued: {reason}", first.scan.partition, first.run_id),
+            )
+            .with_detail("Rows that are updated on the source while a heap is read are looked for in the target, by their time and their statement's id."));
+        }
         let obstacle = match identity {
             _ if again => Some("again => true".to_owned()),
             Err(reason) => Some(reason.clone()),
@@ -325,13 +332,15 @@ fn warning(
     let correlation = correlation?;
     let way_out = match mode {
         WalkMode::Key => {
-            ". With walk = 'auto', the heap is read in its own order where that costs less"
+            "With walk = 'auto', the heap is read in its own order where that costs less"
         }
-        WalkMode::Auto | WalkMode::Heap => "",
+        WalkMode::Auto | WalkMode::Heap => {
+            "That it costs less than the heap is reckoned with the source's random_page_cost and effective_cache_size: set them to what its storage is"
+        }
     };
     (correlation.abs() < POOR_CORRELATION).then(|| {
         format!(
-            "heap order and key order disagree (correlation {correlation:.2}): the walk reads at random; expect it to be slow on cold or spinning storage{way_out}"
+            "heap order and key order disagree (correlation {correlation:.2}): the walk reads at random; expect it to be slow on cold or spinning storage. {way_out}"
         )
     })
 }

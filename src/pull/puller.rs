@@ -74,6 +74,7 @@ impl<C: ExecutionContext> Puller<C> {
             // First the reader, so that the source is free while the stage rolls back.
             walk.stream = None;
             walk.uncommitted.clear();
+            walk.new_versions = 0;
             if let Some(loader) = &mut self.loader {
                 loader.discard();
             }
@@ -225,13 +226,9 @@ impl<C: ExecutionContext> Puller<C> {
         } else if end.done {
             ledger::close_slice(run_id, walk.slice.slice_no, end.position)?;
         }
-        if let Some(blocks) = walk.slice.blocks {
-            if end.new_versions > 0 {
-                ledger::note_new_versions(blocks.scan_id, end.new_versions)?;
-            }
-            if end.done && blocks.to.is_none() {
-                ledger::close_scan(blocks.scan_id)?;
-            }
+        walk.new_versions += end.new_versions;
+        if let Some(scan_id) = walk.slice.ends_scan().filter(|_| end.done) {
+            ledger::close_scan(scan_id)?;
         }
         self.number = None;
         walk.uncommitted.push(batch);
@@ -244,6 +241,11 @@ impl<C: ExecutionContext> Puller<C> {
     fn commit(&mut self, walk: &mut SliceWalk, end: BatchEnd) -> Result<(), Failure> {
         self.context.announce(&walk.slice, Phase::Commit);
         let begun = Instant::now();
+        // At the last moment: all workers write to the one row of the scan.
+        let new_versions = std::mem::take(&mut walk.new_versions);
+        if let Some(blocks) = walk.slice.blocks.filter(|_| new_versions > 0) {
+            ledger::note_new_versions(blocks.scan_id, new_versions)?;
+        }
         if let Some(unit) = walk.unit.take() {
             self.checks.commit_begins();
             unit.commit()?;

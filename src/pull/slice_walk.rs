@@ -19,6 +19,8 @@ pub struct SliceWalk {
     pub open: OpenBatch,
     /// Batches that commit with their slice.
     pub uncommitted: Vec<Batch>,
+    /// Row versions newer than the scan that the reader met since the last commit.
+    pub new_versions: u64,
     pub done: bool,
 }
 
@@ -32,6 +34,7 @@ impl SliceWalk {
             unit: None,
             open: OpenBatch::begin(Waited::default()),
             uncommitted: Vec::new(),
+            new_versions: 0,
             done: false,
         }
     }

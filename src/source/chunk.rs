@@ -37,6 +37,17 @@ pub struct RawRow {
     pub extra: Vec<Field>,
 }
 
+/// Whether the rows of a chunk may have been handed over before, and are to be held against the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recheck {
+    #[default]
+    No,
+    /// They may; those of the source at their timestamps are here, or follow.
+    Begin,
+    /// More of them at the timestamp of the chunk before; none shares its statement's id with a row there.
+    Further,
+}
+
 /// Some consecutive rows of a page and the bytes they point into.
 #[derive(Debug, Default)]
 pub struct RawChunk {
@@ -44,9 +55,7 @@ pub struct RawChunk {
     pub rows: Vec<RawRow>,
     /// What they came to on the wire, keys and lengths included.
     pub wire_bytes: usize,
-    /// Some of the rows may have been handed over before: all rows of the source at their timestamps
-    /// are here, to be held against the target.
-    pub recheck: bool,
+    pub recheck: Recheck,
     /// Held while the chunk is in memory; see [`super::Budget`].
     pub permit: Option<Permit>,
 }

@@ -47,11 +47,31 @@ pub fn new_timestamps(table: &WalkTable, scan: &HeapScan) -> (String, Parameters
     (sql, values)
 }
 
-/// All rows of the scan at these timestamps.
-pub fn at(table: &WalkTable, scan: &HeapScan, times: &[DateTime<Utc>]) -> (String, Parameters) {
+/// One of several parts of the rows at some timestamps: those whose statement's id has this remainder.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// A power of two.
+    pub of: i64,
+    pub part: i64,
+}
+
+/// All rows of the scan at these timestamps, or a part of them.
+pub fn at(
+    table: &WalkTable,
+    scan: &HeapScan,
+    times: &[DateTime<Utc>],
+    part: Option<Part>,
+) -> (String, Parameters) {
     let mut values = Parameters::default();
     let times = values.timestamps(times);
-    let condition = range_condition(table, &scan.interval, &mut values);
+    let mut condition = range_condition(table, &scan.interval, &mut values);
+    if let Some(Part { of, part }) = part {
+        let (mask, part) = (values.integer(of - 1), values.integer(part));
+        condition.push_str(&format!(
+            " and hashtextextended(coalesce({}::jsonb ->> 'id', ''), 0) & {mask} = {part}",
+            table.statement
+        ));
+    }
     let sql = format!(
         "select {} from only {} where {} = any ({times}) and {condition} order by {}, {}",
         table.select_list(),

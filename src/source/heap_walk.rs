@@ -7,10 +7,10 @@
 //! updated, the source is asked, in one snapshot, where it has newer versions; all rows at those
 //! timestamps are handed over once more, to be held against the target.
 
-use super::chunk::{ChunkBuilder, Order, RawChunk};
+use super::chunk::{ChunkBuilder, Order, RawChunk, Recheck};
 use super::connect::Mode;
-use super::error::SourceError;
-use super::heap_page;
+use super::error::{SourceError, Trouble};
+use super::heap_page::{self, Part};
 use super::leaf::Leaf;
 use super::page_reader::PageReader;
 use super::walk_request::BatchEnd;
@@ -23,6 +23,8 @@ const GUESS: u64 = 16;
 const FIRST_BLOCKS: u32 = 64;
 /// Blocks of the largest page.
 const MOST_BLOCKS: u32 = 8_192;
+/// In how many parts the rows of one timestamp are read where they are too many: powers of two.
+const MOST_PARTS: [u32; 4] = [4, 8, 12, 16];
 /// How fast a heap is read in order, for comparing that with a wait.
 const BLOCKS_A_SECOND: u64 = 10_000;
 
@@ -46,6 +48,15 @@ pub(super) fn walk(
         last_blocks: FIRST_BLOCKS / 4,
     };
     let mut met_new_versions = new_versions;
+    let leaf = walk.ask_leaf(reader)?;
+    if leaf.heap.horizon < scan.heap.horizon {
+        return Err(SourceError::transient(
+            "walk a heap",
+            "57P03",
+            "the source does not show all that it showed when the scan began",
+        )
+        .with_hint("It is a standby that was restarted, or another one. Once it has caught up, the same call continues from there."));
+    }
     loop {
         reader.session.set_mode(Mode::Heap)?;
         let batch = walk.read_batch(reader)?;
@@ -179,9 +190,14 @@ impl HeapWalk<'_> {
         reader: &mut PageReader<'_>,
         mut end: BatchEnd,
     ) -> Result<Option<BatchEnd>, SourceError> {
+        // As long as a pause is asked for, this waits too.
+        drop(reader.await_turn(0)?);
         reader.session.set_mode(Mode::Scan)?;
         let (sql, parameters) = heap_page::new_timestamps(&reader.request.table, self.scan);
-        let mut times = reader.session.timestamps(&sql, &parameters)?;
+        let mut times = reader
+            .session
+            .timestamps(&sql, &parameters)
+            .map_err(|error| too_long(self.scan, error))?;
         times.sort_unstable();
         reader.session.set_mode(Mode::Key)?;
         let mut rows = 0;
@@ -211,24 +227,11 @@ impl HeapWalk<'_> {
         reader: &mut PageReader<'_>,
         times: &[DateTime<Utc>],
     ) -> Result<BatchRead, SourceError> {
-        let table = &reader.request.table;
-        let (sql, parameters) = heap_page::at(table, self.scan, times);
-        let builder = ChunkBuilder::new(table.statement_kind, Order::Key);
-        if let Some((chunk, last)) = reader.collect(&sql, &parameters, builder)? {
-            let rows = chunk.rows.len() as u64;
-            reader.give_whole(RawChunk { recheck: true, ..chunk })?;
-            return Ok(BatchRead { rows, last, new_versions: 0 });
+        if let Some(read) = self.recheck_part(reader, times, None, Recheck::Begin)? {
+            return Ok(read);
         }
         if let [time] = times {
-            return Err(SourceError::permanent(
-                "look for rows that were updated during the scan",
-                "54000",
-                format!(
-                    "{} has too many rows at {time}, where some were updated",
-                    self.scan.partition
-                ),
-            )
-            .with_hint("Raise lrs_extract.worker_memory, so that they fit."));
+            return self.recheck_in_parts(reader, *time);
         }
         let (first, second) = times.split_at(times.len() / 2);
         let (first, second) = (self.recheck_at(reader, first)?, self.recheck_at(reader, second)?);
@@ -238,6 +241,54 @@ impl HeapWalk<'_> {
             new_versions: 0,
         })
     }
+
+    /// The same for a timestamp with more rows than a page may have: by the ids of their statements, so
+    /// that those which are compared come together.
+    fn recheck_in_parts(
+        &self,
+        reader: &mut PageReader<'_>,
+        time: DateTime<Utc>,
+    ) -> Result<BatchRead, SourceError> {
+        'finer: for of in MOST_PARTS.map(|bits| 1 << bits) {
+            let mut all = BatchRead::default();
+            for part in 0..of {
+                // Parts without rows are not handed over.
+                let recheck = if all.rows == 0 { Recheck::Begin } else { Recheck::Further };
+                let part = Some(Part { of, part });
+                let Some(read) = self.recheck_part(reader, &[time], part, recheck)? else {
+                    continue 'finer;
+                };
+                all.rows += read.rows;
+                all.last = read.last.or(all.last);
+            }
+            return Ok(all);
+        }
+        Err(SourceError::permanent(
+            "look for rows that were updated during the scan",
+            "54000",
+            format!("{} has too many rows at {time} with one id", self.scan.partition),
+        )
+        .with_hint("Raise lrs_extract.worker_memory, so that they fit."))
+    }
+
+    /// Hands rows at these timestamps over, or a part of them; `None` where they are more than a page.
+    fn recheck_part(
+        &self,
+        reader: &mut PageReader<'_>,
+        times: &[DateTime<Utc>],
+        part: Option<Part>,
+        recheck: Recheck,
+    ) -> Result<Option<BatchRead>, SourceError> {
+        let table = &reader.request.table;
+        let (sql, parameters) = heap_page::at(table, self.scan, times, part);
+        let builder = ChunkBuilder::new(table.statement_kind, Order::Key);
+        let Some((chunk, last)) = reader.collect(&sql, &parameters, builder)? else {
+            return Ok(None);
+        };
+        let rows = chunk.rows.len() as u64;
+        reader.give_whole(RawChunk { recheck, ..chunk })?;
+        Ok(Some(BatchRead { rows, last, new_versions: 0 }))
+    }
 }
 
 /// How long a session keeps its counts to itself when it does nothing more: PGSTAT_STAT_INTERVAL
@@ -245,6 +296,22 @@ impl HeapWalk<'_> {
 /// (src/backend/postmaster/pgstat.c, src/backend/utils/activity/pgstat.c).
 fn until_counted(version: i32) -> Duration {
     if version < 150_000 { Duration::from_secs(2) } else { Duration::from_secs(11) }
+}
+
+/// No smaller page helps: in several snapshots, rows would move past the look again.
+fn too_long(scan: &HeapScan, error: SourceError) -> SourceError {
+    match error.trouble {
+        Trouble::StatementTimeout => SourceError {
+            trouble: Trouble::Permanent,
+            detail: Some(format!(
+                "All blocks of {} are read and stay. Rows may have been updated meanwhile; one statement looks for them, which reads the partition from its begin to its end.",
+                scan.partition
+            )),
+            ..error
+        }
+        .with_hint("Raise the option statement_timeout for it: alter server … options (set statement_timeout '…'); the same call continues from there."),
+        _ => error,
+    }
 }
 
 fn rewritten(scan: &HeapScan) -> SourceError {

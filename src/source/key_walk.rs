@@ -26,7 +26,9 @@ pub(super) fn walk(
         while rows < batch && !cursor.is_done() {
             let size = reader.page_size(batch - rows);
             let before = cursor.rest();
-            let window = windows.and_then(|windows| windows.next(&before, size.rows));
+            // A page that was too much comes again row by row, which has an end.
+            let windows_now = windows.filter(|_| !reader.request.throttle.is_shrunk(batch));
+            let window = windows_now.and_then(|windows| windows.next(&before, size.rows));
             let (read, of_page) = match window {
                 Some(window) => read_window(reader, &mut cursor, &window, size.bytes)?,
                 None => read_page(reader, &mut cursor, size.rows, size.bytes)?,

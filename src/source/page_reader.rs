@@ -54,7 +54,8 @@ impl<'a> PageReader<'a> {
 
     /// What to ask for next, of a batch that lacks `rows`.
     pub fn page_size(&self, rows: u64) -> PageSize {
-        self.request.throttle.page(rows, self.budget.page() as u64)
+        // A fifth of the room is left for rows that are larger than those before.
+        self.request.throttle.page(rows, self.budget.page() as u64 / 5 * 4)
     }
 
     /// Waits while the pipeline asks for a pause, and until a page of `bytes` has room.
@@ -63,7 +64,7 @@ impl<'a> PageReader<'a> {
     /// [`SourceError`] when the source cannot be asked, or the reader is stopped.
     pub fn await_turn(&mut self, bytes: u64) -> Result<Reservation, SourceError> {
         self.request.throttle.wait_while_paused(&mut self.session, self.budget)?;
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let bytes = usize::try_from(bytes.saturating_add(bytes / 4)).unwrap_or(usize::MAX);
         self.budget.reserve(bytes.min(self.budget.page()))
     }
 
@@ -158,7 +159,10 @@ impl Giver<'_> {
         self.budget.check_stop()?;
         let bytes = chunk.wire_bytes;
         self.limiter.keep(bytes as u64, &self.request.throttle, self.budget)?;
-        let patience = PATIENCE.min(self.request.connect.limits.statement / 2);
+        let patience = match self.request.throttle.is_least() {
+            true => Duration::MAX,
+            false => PATIENCE.min(self.request.connect.limits.statement / 2),
+        };
         chunk.permit = Some(room.take(bytes, patience)?);
         if (self.hand_over)(StreamItem::Rows(chunk)) { Ok(bytes as u64) } else { Err(unwanted()) }
     }

@@ -79,6 +79,16 @@ impl Throttle {
         PageSize { rows, bytes: rows.saturating_mul(bytes_a_row) }
     }
 
+    /// Whether the puller wants pages smaller than a `batch`.
+    pub(super) fn is_shrunk(&self, batch: u64) -> bool {
+        self.page.load(Ordering::Relaxed) < batch
+    }
+
+    /// Whether the puller wants one row at a time: what comes cannot be divided.
+    pub(super) fn is_least(&self) -> bool {
+        self.page.load(Ordering::Relaxed) <= 1
+    }
+
     /// As much less than `most` as the puller wants pages to be smaller than a `batch`.
     pub(super) fn scaled(&self, most: u32, batch: u64) -> u32 {
         let page = self.page.load(Ordering::Relaxed).min(batch);

@@ -7,7 +7,8 @@ use super::spawn::spawn_quiet;
 use crate::backend::latch::{self, Waker};
 use crate::error::Failure;
 use crate::source::{
-    Budget, Doing, Limits, Parking, RawChunk, SourceError, StreamItem, WalkRequest, walk,
+    Budget, CHUNK_BYTES, Doing, Limits, Parking, RawChunk, SourceError, StreamItem, WalkRequest,
+    walk,
 };
 use crate::transform::{BoundMapping, FinishedRows};
 use std::sync::Arc;
@@ -39,8 +40,9 @@ impl Waited {
 /// What passes a channel, in the order of the walk; a failure is its last.
 type Passed<R> = Result<StreamItem<R>, SourceError>;
 
-/// Chunks that wait in a channel; the memory budget bounds them before this does.
-const CHANNEL: usize = 8;
+/// Items that wait in a channel besides the chunks that the memory budget allows: it bounds them before
+/// this does, so that no page is held up half read.
+const CHANNEL: usize = 32;
 
 /// A walk under way.
 pub struct Stream {
@@ -74,9 +76,10 @@ impl Stream {
         let in_transform = Arc::new(AtomicUsize::new(0));
         let mut inputs = Vec::new();
         let mut lanes = Vec::new();
+        let channel = CHANNEL + memory / CHUNK_BYTES;
         for _ in 0..threads.max(1) {
-            let (input, raw) = sync_channel(CHANNEL);
-            let (output, made) = sync_channel(CHANNEL);
+            let (input, raw) = sync_channel(channel);
+            let (output, made) = sync_channel(channel);
             inputs.push(input);
             lanes.push(made);
             let (mapping, waker, busy) = (mapping.clone(), waker.clone(), in_transform.clone());

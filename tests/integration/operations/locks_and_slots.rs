@@ -90,7 +90,7 @@ fn another_pipeline_may_run_at_the_same_time() {
          update copied set name = 'other', target_table = 'pipeline.other';
          insert into lrs_extract.pipeline select * from copied",
     );
-    fixture.slow_target(50);
+    fixture.slow_target(400);
     let first = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
     fixture.on_stage(
         "select count(*) from lrs_extract.pull('2025-03-01', '2025-08-01', 500, 'other')",

@@ -107,6 +107,20 @@ fn a_page_never_asks_for_more_rows_than_the_batch_and_its_ties() {
     assert!(limits.iter().all(|limit| (1..=100).contains(limit)), "{limits:?}");
 }
 
+/// Else each page would be an entry of its own in the source's pg_stat_statements.
+#[test]
+fn the_pages_of_a_walk_are_executions_of_a_few_statements() {
+    let lines = statements_of_a_pull(100);
+    let pages: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.split_once(" execute ").and_then(|(_, rest)| rest.split_once(": ")))
+        .map(|(_, text)| text)
+        .filter(|text| text.contains("fetch first ($1"))
+        .collect();
+    let texts: std::collections::HashSet<&&str> = pages.iter().collect();
+    assert!(pages.len() >= 25 && texts.len() <= 4, "{} pages: {texts:#?}", pages.len());
+}
+
 #[test]
 fn rows_are_never_counted_on_the_source() {
     let statements = statements_of_a_pull(1_000);

@@ -176,6 +176,9 @@ fn a_plan_says_what_is_done_and_what_is_to_do() {
 #[test]
 fn a_plan_warns_where_no_index_serves_the_walk() {
     let fixture = fixture_of_shape(&format!("create table acid.lrs_statement_new ({COLUMNS})"));
+    let by_heap = "bool_and(access_path like '%by heap: no index%' and warning is null)";
+    assert_eq!(plan(&fixture, by_heap), "true", "by heap, none is needed");
+    fixture.on_stage("update lrs_extract.pipeline set walk = 'key'");
     assert_eq!(plan(&fixture, "count(*) filter (where warning ilike '%index%') > 0"), "true");
 }
 
