@@ -17,7 +17,7 @@ use crate::fixture::{Fixture, Pull, Rows, skip};
 const WORKER_MEMORY: u64 = 64;
 /// What the caches of the server and of malloc take differs from version to version and from run to run,
 /// in MB.
-const ROOM: u64 = 26;
+const ROOM: u64 = 8;
 /// A statement of about this size, in MB, passes alone.
 const HUGE_STATEMENT: u64 = 30;
 /// It is there as it came, as a tape, as values, in the flush buffer, and in the INSERT.

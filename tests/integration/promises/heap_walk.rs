@@ -135,10 +135,8 @@ fn a_timestamp_with_more_rows_than_a_page_is_looked_through_in_parts() {
     let rows = Rows::of(6_000).ties(6_000).actors_per_tie(6_000).odd_ids_every(7);
     let fixture = fixture_with(Pair::shared(), rows);
     // A page is little more than a megabyte then, and the rows are three.
-    fixture.on_stage(&format!(
-        "alter database {} set lrs_extract.worker_memory = '16MB'",
-        fixture.db
-    ));
+    fixture
+        .on_stage(&format!("alter database {} set lrs_extract.worker_memory = '16MB'", fixture.db));
     empty_blocks_before(&fixture, 40);
     let running = start_and_await_blocks(&fixture, 60);
     move_rows_from(&fixture, block_watermark(&fixture) + 100);
