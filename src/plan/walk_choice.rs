@@ -71,7 +71,7 @@ pub fn choose(
     let key_cost = order * ordered * costs.seq_page + (1.0 - order) * random * costs.random_page;
     let heap_cost = blocks * (costs.seq_page + if has_tid_range { 0.0 } else { TID_LIST });
     let figures = format!(
-        "about {key_blocks:.0} blocks by key, {blocks:.0} by heap, correlation {correlation:.2}"
+        "about {key_blocks:.0} blocks of the partition by key, {blocks:.0} by heap; correlation {correlation:.2}"
     );
     let key_way = if correlation.abs() < POOR_CORRELATION { Way::Window } else { Way::Key };
     match mode {
