@@ -69,11 +69,12 @@ fn empty_blocks_before(fixture: &Fixture, block: i64) {
     fixture.on_source(&format!("vacuum (freeze, truncate off) {APRIL}"));
 }
 
-/// Makes rows from that block on longer, so that they find no room where they are.
-fn move_rows_from(fixture: &Fixture, block: i64) {
+/// Makes the rows of the last 40 blocks longer, so that they find no room where they are: far ahead of
+/// the reader.
+fn move_last_rows(fixture: &Fixture) {
     fixture.on_source(&format!(
         "update {APRIL} set full_statement = full_statement || jsonb_build_object('pad', repeat(md5(ctid::text), 8))
-          where ctid >= '({block},0)'"
+          where ctid >= format('(%s,0)', pg_relation_size('{APRIL}') / 8192 - 40)::tid"
     ));
 }
 
@@ -117,12 +118,11 @@ fn a_heap_in_disorder_is_read_by_blocks_and_each_block_once() {
 
 #[test]
 fn rows_that_updates_move_into_blocks_that_were_read_are_not_lost() {
-    let fixture = fixture_with(Pair::shared(), Rows::of(6_000).ties(3).odd_ids_every(7));
+    let fixture = fixture_with(Pair::shared(), Rows::of(9_000).ties(3).odd_ids_every(7));
     empty_blocks_before(&fixture, 40);
     let running = start_and_await_blocks(&fixture, 60);
-    let behind = block_watermark(&fixture);
     assert_eq!(rows_before(&fixture, 40), 0);
-    move_rows_from(&fixture, behind + 100);
+    move_last_rows(&fixture);
     assert!(rows_before(&fixture, 40) > 100, "rows have moved into blocks that were read");
     running.pulled();
     assert_each_row_once(&fixture);
@@ -132,14 +132,14 @@ fn rows_that_updates_move_into_blocks_that_were_read_are_not_lost() {
 
 #[test]
 fn a_timestamp_with_more_rows_than_a_page_is_looked_through_in_parts() {
-    let rows = Rows::of(6_000).ties(6_000).actors_per_tie(6_000).odd_ids_every(7);
+    let rows = Rows::of(9_000).ties(9_000).actors_per_tie(9_000).odd_ids_every(7);
     let fixture = fixture_with(Pair::shared(), rows);
-    // A page is little more than a megabyte then, and the rows are three.
+    // A page is little more than a megabyte then, and the rows are five.
     fixture
         .on_stage(&format!("alter database {} set lrs_extract.worker_memory = '16MB'", fixture.db));
     empty_blocks_before(&fixture, 40);
     let running = start_and_await_blocks(&fixture, 60);
-    move_rows_from(&fixture, block_watermark(&fixture) + 100);
+    move_last_rows(&fixture);
     assert!(rows_before(&fixture, 40) > 100, "rows have moved into blocks that were read");
     running.pulled();
     assert_each_row_once(&fixture);
