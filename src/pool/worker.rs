@@ -69,6 +69,8 @@ impl<'a> Worker<'a> {
     pub fn check_stop(&self) -> Result<(), Failure> {
         check_for_interrupts!();
         if self.control().is_stopped() {
+            // A leader that goes with the whole server stops its workers on its way out.
+            pg_compat::exit_with_postmaster();
             return Err(Failure::new("57014", "the run was stopped"));
         }
         // SAFETY: a look at the process table.
