@@ -70,13 +70,10 @@ fn check_scans_within(pipeline: &str, period: Period) -> Result<(), Failure> {
         Edge::Before(from_server(period.to).unwrap_or(DateTime::<Utc>::MAX_UTC)),
     );
     for unfinished in ledger::unfinished_scans(pipeline, period)? {
-        let scan = unfinished.scan;
+        let scan = &unfinished.scan;
         if scan.interval.intersect(&forgotten) != scan.interval {
             let (from, to) = (scan.interval.from.timestamp(), scan.interval.to.timestamp());
-            return Err(Failure::new(
-                "55000",
-                format!("the heap of {} is half read by run {}", scan.partition, unfinished.run_id),
-            )
+            return Err(unfinished.half_read()
             .with_detail(format!(
                 "Which rows from {from} to {to} are pulled is known when all its blocks are read."
             ))

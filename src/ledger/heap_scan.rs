@@ -22,6 +22,17 @@ pub struct UnfinishedScan {
     pub done: Vec<(u32, u32)>,
 }
 
+impl UnfinishedScan {
+    /// The refusal of a call that would leave it half done.
+    pub fn half_read(&self) -> Failure {
+        let partition = &self.scan.partition;
+        Failure::new(
+            "55000",
+            format!("the heap of {partition} is half read by run {}", self.run_id),
+        )
+    }
+}
+
 /// A number for a new scan.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::{Identity, Target, may_select};
 use crate::settings;
-use crate::slice::{Edge, Interval, PlannedSlice};
+use crate::slice::PlannedSlice;
 use crate::source::{ConnectSpec, Session, SourceError, WalkTable, estimate};
 use crate::threads::{RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
@@ -105,7 +105,7 @@ fn estimated(
     let Layout { table, settled, slices } = layout;
     let walk_table = table.for_walk();
     let survey = |planned: PlannedSlice| {
-        let whole = Interval::new(Edge::Before(planned.from), Edge::Before(planned.to));
+        let whole = planned.whole();
         let estimate = estimate(session, &walk_table, &whole, page)?;
         let is_begun = walks.has_begun(&whole);
         Ok(SurveyedSlice { planned, estimate, warning: None, way: None, is_begun })

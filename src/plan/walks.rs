@@ -5,7 +5,7 @@ use super::walk_choice::{Way, choose};
 use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
-use crate::slice::{Edge, Heap, Interval};
+use crate::slice::{Heap, Interval};
 use crate::source::{Costs, Leaf, Session, SourceError, TID_RANGE_SCAN, Table, TableNames};
 
 /// A stretch of one partition, and how it is walked.
@@ -47,6 +47,9 @@ pub struct WalkQuery {
     pipeline: String,
 }
 
+/// Why a heap is not scanned for a target whose rows cannot be known again.
+const NEEDS_IDENTITY: &str = "Rows that are updated on the source while a heap is read are looked for in the target, by their time and their statement's id.";
+
 impl WalkQuery {
     /// For the pipeline's choice; `unfinished` are scans that reach into the period, which are
     /// finished first.
@@ -61,10 +64,7 @@ impl WalkQuery {
     ) -> Result<WalkQuery, Failure> {
         if let (true, Some(first)) = (again, unfinished.first()) {
             let interval = first.scan.interval;
-            return Err(Failure::new(
-                "55000",
-                format!("the heap of {} is half read by run {}", first.scan.partition, first.run_id),
-            )
+            return Err(first.half_read()
             .with_detail("A scan of a heap takes rows in no order of time: which of the period are pulled is known when all its blocks are read.")
             .with_hint(format!(
                 "Finish it first, by the same call without again => true, or call lrs_extract.forget('{}', '{}', '{}').",
@@ -76,9 +76,12 @@ impl WalkQuery {
         if let (Err(reason), Some(first)) = (identity, unfinished.first()) {
             return Err(Failure::new(
                 "0A000",
-                format!("the scan of the heap of {} that run {} began cannot be continued: {reason}", first.scan.partition, first.run_id),
+                format!(
+                    "the scan of the heap of {} that run {} began cannot be continued: {reason}",
+                    first.scan.partition, first.run_id
+                ),
             )
-            .with_detail("Rows that are updated on the source while a heap is read are looked for in the target, by their time and their statement's id."));
+            .with_detail(NEEDS_IDENTITY));
         }
         let obstacle = match identity {
             _ if again => Some("again => true".to_owned()),
@@ -86,9 +89,12 @@ impl WalkQuery {
             Ok(_) => None,
         };
         if let (WalkMode::Heap, Some(obstacle)) = (pipeline.walk, &obstacle) {
-            return Err(Failure::new("0A000", format!("pipeline \"{}\" cannot walk heaps: {obstacle}", pipeline.name))
-                .with_detail("Rows that are updated on the source while a heap is read are looked for in the target, by their time and their statement's id.")
-                .with_hint("update lrs_extract.pipeline set walk = 'auto' …"));
+            return Err(Failure::new(
+                "0A000",
+                format!("pipeline \"{}\" cannot walk heaps: {obstacle}", pipeline.name),
+            )
+            .with_detail(NEEDS_IDENTITY)
+            .with_hint("update lrs_extract.pipeline set walk = 'auto' …"));
         }
         Ok(WalkQuery { mode: pipeline.walk, obstacle, unfinished, pipeline: pipeline.name.clone() })
     }
@@ -162,9 +168,7 @@ impl WalkQuery {
         let mut estimated_rows = 0;
         let reason = format!("by heap: run {} has begun to read it", unfinished.run_id);
         for slice in slices {
-            let whole =
-                Interval::new(Edge::Before(slice.planned.from), Edge::Before(slice.planned.to));
-            if !scan.interval.intersect(&whole).is_empty() {
+            if !scan.interval.intersect(&slice.planned.whole()).is_empty() {
                 estimated_rows += slice.estimate.rows;
                 slice.way = Some(reason.clone());
             }

@@ -42,12 +42,15 @@ pub struct PlannedSlice {
 }
 
 impl PlannedSlice {
+    /// All of it, pulled or not.
+    pub fn whole(&self) -> Interval {
+        Interval::new(Edge::Before(self.from), Edge::Before(self.to))
+    }
+
     pub fn state(&self) -> SliceState {
         match self.left.as_slice() {
             [] => SliceState::Done,
-            [one] if one.from == Edge::Before(self.from) && one.to == Edge::Before(self.to) => {
-                SliceState::Todo
-            }
+            [one] if *one == self.whole() => SliceState::Todo,
             _ => SliceState::Partial,
         }
     }

@@ -11,7 +11,6 @@ pub enum Position {
     Block(u32),
 }
 
-/// Of a slice: where it begins, and where it has come to.
 impl Position {
     /// The edge of a walk by key.
     pub fn edge(self) -> Option<Edge> {
