@@ -57,16 +57,16 @@ impl Reservation {
     /// it is free, or nothing but this page is in memory: one statement always passes.
     ///
     /// # Errors
-    /// [`Trouble::StatementTimeout`] after `patience`: meanwhile the source cannot finish its
+    /// [`Trouble::StatementTimeout`] after `longest_stall`: meanwhile the source cannot finish its
     /// statement, so it is let go, and asked for a smaller page. Or when the reader is stopped.
-    pub fn take(&mut self, bytes: usize, patience: Duration) -> Result<Permit, SourceError> {
+    pub fn take(&mut self, bytes: usize, longest_stall: Duration) -> Result<Permit, SourceError> {
         let more = bytes.saturating_sub(self.left);
         let budget = &self.budget;
         let mut used = budget.used();
         let begun = Instant::now();
         while more > 0 && *used > self.left && *used + more > budget.limit {
-            if begun.elapsed() > patience {
-                return Err(too_large(patience));
+            if begun.elapsed() > longest_stall {
+                return Err(too_large(longest_stall));
             }
             used = budget.wait(used)?;
         }
@@ -84,7 +84,7 @@ impl Drop for Reservation {
     }
 }
 
-fn too_large(patience: Duration) -> SourceError {
+fn too_large(longest_stall: Duration) -> SourceError {
     SourceError {
         trouble: Trouble::StatementTimeout,
         ..SourceError::permanent(
@@ -92,7 +92,7 @@ fn too_large(patience: Duration) -> SourceError {
             "57014",
             format!(
                 "the page was larger than expected, and the stage had no room for the rest within {} ms",
-                patience.as_millis()
+                longest_stall.as_millis()
             ),
         )
     }
@@ -222,13 +222,13 @@ impl Budget {
 mod tests {
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(50);
+    const LONGEST_STALL: Duration = Duration::from_millis(50);
 
     #[test]
     fn one_oversized_statement_passes_an_empty_budget() {
         let budget = Budget::new(10);
         let mut page = budget.reserve(5).unwrap();
-        let permit = page.take(1_000, PATIENCE).unwrap();
+        let permit = page.take(1_000, LONGEST_STALL).unwrap();
         drop((page, permit));
         assert_eq!(*budget.used(), 0);
     }
@@ -238,11 +238,11 @@ mod tests {
         let budget = Budget::new(10);
         let held = budget.reserve(5).unwrap();
         let mut page = budget.reserve(5).unwrap();
-        let permit = page.take(4, PATIENCE).unwrap();
-        assert_eq!(page.take(2, PATIENCE).unwrap_err().trouble, Trouble::StatementTimeout);
+        let permit = page.take(4, LONGEST_STALL).unwrap();
+        assert_eq!(page.take(2, LONGEST_STALL).unwrap_err().trouble, Trouble::StatementTimeout);
         assert_eq!(*budget.used(), 10);
         drop(held);
-        page.take(2, PATIENCE).unwrap();
+        page.take(2, LONGEST_STALL).unwrap();
         drop((page, permit));
         assert_eq!(*budget.used(), 0);
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the source may be kept from finishing a page that is larger than thought.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LONGEST_STALL: Duration = Duration::from_secs(5);
 const ACTION: &str = "read a page of the source";
 
 /// Takes what the reader hands over; false when nobody wants it any more.
@@ -120,7 +120,7 @@ impl<'a> PageReader<'a> {
             }
         }
         let mut chunk = builder.take();
-        chunk.permit = Some(room.take(chunk.wire_bytes, PATIENCE)?);
+        chunk.permit = Some(room.take(chunk.wire_bytes, LONGEST_STALL)?);
         Ok(Some((chunk, builder.last_key()?)))
     }
 
@@ -159,11 +159,11 @@ impl Giver<'_> {
         self.budget.check_stop()?;
         let bytes = chunk.wire_bytes;
         self.limiter.keep(bytes as u64, &self.request.throttle, self.budget)?;
-        let patience = match self.request.throttle.is_least() {
+        let longest_stall = match self.request.throttle.is_least() {
             true => Duration::MAX,
-            false => PATIENCE.min(self.request.connect.limits.statement / 2),
+            false => LONGEST_STALL.min(self.request.connect.limits.statement / 2),
         };
-        chunk.permit = Some(room.take(bytes, patience)?);
+        chunk.permit = Some(room.take(bytes, longest_stall)?);
         if (self.hand_over)(StreamItem::Rows(chunk)) { Ok(bytes as u64) } else { Err(unwanted()) }
     }
 }
