@@ -269,10 +269,16 @@ fn the_notice_of_a_clipped_period_says_how_far_the_standby_is_behind() {
     assert!(said.contains("s behind") && said.contains("settle"), "{said}");
 }
 
-/// A fixture with rows of the past whose source is a standby, read so slowly that every page can be hit.
-fn fixture_with_slow_pages_on_a_standby(settings: &str) -> (Fixture, Server) {
-    let fixture = Fixture::on(Pair::own(), &Rows::of(600).ties(3).actors_per_tie(2).nulls_every(4));
-    fixture.slow_source("0.005");
+/// A fixture with rows of the past whose source is a standby, read so slowly, so many seconds a row,
+/// that every page can be hit.
+fn fixture_with_slow_pages_on_a_standby(
+    rows: i64,
+    seconds_a_row: &str,
+    settings: &str,
+) -> (Fixture, Server) {
+    let rows = Rows::of(rows).ties(3).actors_per_tie(2).nulls_every(4);
+    let fixture = Fixture::on(Pair::own(), &rows);
+    fixture.slow_source(seconds_a_row);
     fixture.on_source("create table acid.churn as select 1 n");
     let standby = standby_of(&fixture, settings);
     fixture.on_source("update acid.churn set n = n + 1");
@@ -283,7 +289,7 @@ fn fixture_with_slow_pages_on_a_standby(settings: &str) -> (Fixture, Server) {
 /// Pulls while the primary does `trouble` again and again, until the standby has counted three
 /// conflicts of a kind; the run must come through by itself.
 fn assert_survives_conflicts(kind: &str, settings: &str, trouble: &[&str]) {
-    let (fixture, standby) = fixture_with_slow_pages_on_a_standby(settings);
+    let (fixture, standby) = fixture_with_slow_pages_on_a_standby(600, "0.005", settings);
     let (session, notices) = fixture.stage_with_notices();
     let running = Running::by(session, &Pull::everything().batch(100));
     let mut source = fixture.source();
@@ -316,11 +322,7 @@ fn rows_that_the_primary_vacuums_away_under_a_page_cost_a_retry() {
 
 #[test]
 fn a_run_goes_on_when_its_standby_becomes_a_primary() {
-    let fixture = Fixture::on(Pair::own(), &Rows::of(6_000).ties(3).nulls_every(4));
-    let standby = standby_of(&fixture, "");
-    fixture.on_source("create table acid.sign_of_life ()");
-    standby.await_replay_of(&fixture.pair.source);
-    fixture.slow_target(400);
+    let (fixture, standby) = fixture_with_slow_pages_on_a_standby(6_000, "0.001", "");
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
     fixture.pair.source.kill();
     on(&standby, "select pg_promote()");
@@ -332,11 +334,7 @@ fn a_run_goes_on_when_its_standby_becomes_a_primary() {
 
 #[test]
 fn a_run_goes_on_when_its_standby_restarts() {
-    let fixture = Fixture::on(Pair::own(), &Rows::of(6_000).ties(3).nulls_every(4));
-    let standby = standby_of(&fixture, "");
-    fixture.on_source("create table acid.sign_of_life ()");
-    standby.await_replay_of(&fixture.pair.source);
-    fixture.slow_target(100);
+    let (fixture, standby) = fixture_with_slow_pages_on_a_standby(6_000, "0.001", "");
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(200));
     standby.restart_immediately();
     assert!(!running.has_ended(), "the restart came in the middle");
@@ -345,8 +343,10 @@ fn a_run_goes_on_when_its_standby_restarts() {
 }
 
 /// A fixture with a standby that shows 2,000 fresh rows, and would open with half of them after a crash.
-fn fixture_on_a_forgetful_standby() -> (Fixture, Server) {
+/// Each row takes the source so many seconds.
+fn fixture_on_a_forgetful_standby(seconds_a_row: &str) -> (Fixture, Server) {
     let fixture = fixture_before_its_standby();
+    fixture.slow_source(seconds_a_row);
     insert_fresh(&fixture, 1_000);
     // What it had not written down, a standby replays once more after a crash, and opens before.
     let standby = standby_of(&fixture, "checkpoint_timeout = '1h'\nbgwriter_lru_maxpages = 0");
@@ -366,12 +366,12 @@ fn send_back_in_time(fixture: &Fixture, standby: &Server, delay: &str) {
 
 #[test]
 fn a_standby_that_comes_back_with_less_than_it_showed_is_waited_for() {
-    let (fixture, standby) = fixture_on_a_forgetful_standby();
-    fixture.slow_target(50);
+    // The reader does not run far ahead of the first batch.
+    let (fixture, standby) = fixture_on_a_forgetful_standby("0.002");
     let (session, notices) = fixture.stage_with_notices();
     let running = Running::by(session, &hours_around_now().batch(100).jobs(1));
     fixture.await_another_batch();
-    send_back_in_time(&fixture, &standby, "5s");
+    send_back_in_time(&fixture, &standby, "8s");
     assert_eq!(running.pulled().rows, 2_000);
     assert_fresh_rows_are_equal(&fixture);
     let said = notices.all();
@@ -380,7 +380,7 @@ fn a_standby_that_comes_back_with_less_than_it_showed_is_waited_for() {
 
 #[test]
 fn a_verification_waits_for_a_standby_that_comes_back_with_less_than_it_showed() {
-    let (fixture, standby) = fixture_on_a_forgetful_standby();
+    let (fixture, standby) = fixture_on_a_forgetful_standby("0");
     fixture.on_stage("update lrs_extract.pipeline set retry_delay = '100 ms'");
     assert_eq!(pull_fresh(&fixture), 2_000);
     let (mut stage, notices) = verification(&fixture);
