@@ -24,6 +24,7 @@ mod leaf;
 mod options;
 mod page_reader;
 mod partition;
+mod places;
 mod sql;
 mod throttle;
 mod tls;
@@ -42,7 +43,7 @@ pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};
-pub use heap_page::TID_RANGE_SCAN;
+pub use heap_page::scans_ranges;
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};
 pub use options::{

@@ -23,7 +23,7 @@ pub enum Way {
 
 /// What a tid list costs more than a block of a scan, in blocks read in order: before 14 the source
 /// has no scan of a range of blocks.
-const TID_LIST: f64 = 1.0;
+const TID_LIST: f64 = 0.5;
 /// The heap is read only where that is so much less: the estimates are rough, and a walk by key can be
 /// cut off and go on anywhere.
 const WORTHWHILE: f64 = 0.6;

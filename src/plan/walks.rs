@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
 use crate::slice::{Heap, Interval};
-use crate::source::{Costs, Leaf, Session, SourceError, TID_RANGE_SCAN, Table, TableNames};
+use crate::source::{Costs, Leaf, Session, SourceError, Table, TableNames, scans_ranges};
 
 /// A stretch of one partition, and how it is walked.
 #[derive(Clone, Debug)]
@@ -231,7 +231,7 @@ impl WalkQuery {
                 rows as f64,
                 costs,
                 has_index,
-                version >= TID_RANGE_SCAN,
+                scans_ranges(version),
             )
         });
         if let (WalkMode::Heap, Some(obstacle)) =

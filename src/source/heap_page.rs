@@ -2,12 +2,19 @@
 
 use super::describe::WalkTable;
 use super::keyset::range_condition;
+use super::places::Places;
 use super::sql::{Parameters, Values};
 use crate::slice::HeapScan;
 use chrono::{DateTime, Utc};
 
-/// `server_version_num` of the first server that scans a range of blocks (TID Range Scan).
-pub const TID_RANGE_SCAN: i32 = 140_000;
+/// `server_version_num` of the first server that has a TID Range Scan.
+const TID_RANGE_SCAN: i32 = 140_000;
+
+/// Whether a server of this `server_version_num` can be asked for a range of blocks, so that their
+/// places need no names.
+pub fn scans_ranges(version: i32) -> bool {
+    version >= TID_RANGE_SCAN
+}
 
 /// The rows of blocks `[from, to)` that belong to the scan, and behind each whether its version is
 /// newer than the scan.
@@ -16,20 +23,16 @@ pub fn blocks(table: &WalkTable, scan: &HeapScan, from: u32, to: u32) -> (String
     let list = format!("{}, {} as is_new", table.select_list(), is_new(scan, &mut values));
     let condition = range_condition(table, &scan.interval, &mut values);
     let leaf = &scan.partition;
-    let sql = if table.version >= TID_RANGE_SCAN {
+    let sql = if scans_ranges(table.version) {
         let (from, to) = (tid(&mut values, from), tid(&mut values, to));
         format!(
             "select {list} from only {leaf} where ctid >= {from} and ctid < {to} and {condition}"
         )
     } else {
-        // Each block by the list of all places it can have: those that hold no row cost little.
-        let (from, to) = (values.integer(from.into()), values.integer(i64::from(to) - 1));
+        // As a sublink, so that the planner does not look at each of them.
+        let places = values.places(Places::of(from..to, table.block_size));
         format!(
-            "select page.* from pg_catalog.generate_series({from}, {to}) as block(n) \
-             cross join lateral (select {list} from only {leaf} where ctid = any (\
-             pg_catalog.replace('{}', 'B', block.n::pg_catalog.text)::pg_catalog.tid[]) \
-             and {condition} offset 0) as page",
-            places(table.block_size),
+            "select {list} from only {leaf} where ctid = any ((select {places})::pg_catalog.tid[]) and {condition}"
         )
     };
     (sql, values)
@@ -98,27 +101,4 @@ fn tid(values: &mut Parameters, block: u32) -> String {
     format!(
         "('(' operator(pg_catalog.||) {block}::pg_catalog.text operator(pg_catalog.||) ',0)')::pg_catalog.tid"
     )
-}
-
-/// A tid array of all places that block B can have: `{"(B,1)","(B,2)",…}`. As many as there are line
-/// pointers in a page of tuples without data: `MaxHeapTuplesPerPage` of `access/htup_details.h`.
-fn places(block_size: u32) -> String {
-    const PAGE_HEADER: u32 = 24;
-    const TUPLE_HEADER: u32 = 24;
-    const LINE_POINTER: u32 = 4;
-    let most = (block_size - PAGE_HEADER) / (TUPLE_HEADER + LINE_POINTER);
-    let places: Vec<String> = (1..=most).map(|n| format!("\"(B,{n})\"")).collect();
-    format!("{{{}}}", places.join(","))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_block_has_as_many_places_as_the_server_says() {
-        // MaxHeapTuplesPerPage of blocks of 8 kB and 32 kB.
-        assert!(places(8_192).ends_with("\"(B,291)\"}"));
-        assert!(places(32_768).ends_with("\"(B,1169)\"}"));
-    }
 }

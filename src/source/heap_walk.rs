@@ -21,8 +21,9 @@ use std::time::Duration;
 /// Rows that a block is thought to have before the first page, and blocks of that page at most.
 const GUESS: u64 = 16;
 const FIRST_BLOCKS: u32 = 64;
-/// Blocks of the largest page.
+/// Blocks of the largest page, and where each of their places is named: some 3 MB of names.
 const MOST_BLOCKS: u32 = 8_192;
+const MOST_BLOCKS_BY_PLACE: u32 = 1_024;
 /// In how many parts the rows of one timestamp are read where they are too many: powers of two.
 const MOST_PARTS: [u32; 4] = [4, 8, 12, 16];
 /// How fast a heap is read in order, for comparing that with a wait.
@@ -137,7 +138,11 @@ impl HeapWalk<'_> {
 
     /// How many blocks to ask for, of a batch that lacks `rows`.
     fn next_blocks(&self, reader: &PageReader<'_>, rows: u64) -> u32 {
-        let most = reader.request.throttle.scaled(MOST_BLOCKS, reader.batch());
+        let most = match heap_page::scans_ranges(reader.request.table.version) {
+            true => MOST_BLOCKS,
+            false => MOST_BLOCKS_BY_PLACE,
+        };
+        let most = reader.request.throttle.scaled(most, reader.batch());
         let Some(rows_a_block) = self.rows_a_block else {
             let first = u32::try_from(rows / GUESS).unwrap_or(FIRST_BLOCKS);
             return first.clamp(1, FIRST_BLOCKS.min(most));

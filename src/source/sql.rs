@@ -1,6 +1,7 @@
 //! What the SQL that the source receives is made of: quoted names, and values as literals or as
 //! parameters.
 
+use super::places::Places;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use postgres::types::ToSql;
 
@@ -64,6 +65,7 @@ enum Parameter {
     Timestamp(DateTime<Utc>),
     Timestamps(Vec<DateTime<Utc>>),
     Integer(i64),
+    Places(Places),
 }
 
 impl Parameters {
@@ -73,12 +75,18 @@ impl Parameters {
             Parameter::Timestamp(timestamp) => timestamp as &(dyn ToSql + Sync),
             Parameter::Timestamps(timestamps) => timestamps,
             Parameter::Integer(integer) => integer,
+            Parameter::Places(places) => places,
         })
     }
 
     /// What stands for an array of `timestamps` in the text.
     pub fn timestamps(&mut self, timestamps: &[DateTime<Utc>]) -> String {
         self.add(Parameter::Timestamps(timestamps.to_vec()), "timestamptz[]")
+    }
+
+    /// What stands for an array of tid in the text.
+    pub fn places(&mut self, places: Places) -> String {
+        self.add(Parameter::Places(places), "tid[]")
     }
 
     fn add(&mut self, parameter: Parameter, type_name: &str) -> String {
