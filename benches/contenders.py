@@ -1,8 +1,11 @@
 """Who is measured: each contender brings the rows of the period into an empty target, or is a floor
 that says what cannot be beaten. All deliver id, user_id, object_type, statement and timestamp."""
 
+import os
 import shlex
+import shutil
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +22,11 @@ TARGET = "pipeline.aidt_raw"
 COLUMNS = 'id, user_id, object_type, "statement", "timestamp"'
 # What the shipped mapping does, in SQL.
 FIELDS = (
-    "(full_statement ->> 'id')::uuid, "
+    "(full_statement ->> 'id')::uuid as id, "
     "coalesce(full_statement #>> '{actor,account,name}', full_statement #>> '{actor,mbox}', "
-    "full_statement #>> '{actor,mbox_sha1sum}', full_statement #>> '{actor,openid}')::varchar, "
-    "coalesce(full_statement #>> '{object,objectType}', 'Activity')::varchar, "
-    'full_statement, "timestamp"'
+    "full_statement #>> '{actor,mbox_sha1sum}', full_statement #>> '{actor,openid}')::varchar as user_id, "
+    "coalesce(full_statement #>> '{object,objectType}', 'Activity')::varchar as object_type, "
+    'full_statement as "statement", "timestamp"'
 )
 # Text in, the same hash out on every version.
 FINGERPRINT = "count(*), coalesce(sum(hashtextextended(concat_ws('|', {}), 0)::numeric), 0)"
@@ -44,6 +47,8 @@ class Server:
         self.bindir = Path(output([config, "--bindir"]).strip())
         self.postmaster = int((self.folder / "data/postmaster.pid").read_text().split()[0])
         self.version = self.query("show server_version").split()[0]
+        # For clients that know no sockets.
+        self.address = self.query("show listen_addresses")
 
     def psql(self, *sql):
         """The words of a psql call that runs these statements."""
@@ -61,10 +66,16 @@ class Server:
     def conninfo(self):
         return f"host={self.folder} port=5432 user=postgres dbname={self.database}"
 
+    @property
+    def url(self):
+        # Some of them want a password, whether the server asks for one or not.
+        return f"postgresql://postgres:none@{self.address}:5432/{self.database}?sslmode=disable"
 
-def output(words):
+
+def output(words, **environment):
     """Runs a command and gives its output; its complaints are the error."""
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False,
+                          env=os.environ | environment)
     if done.returncode != 0:
         raise Failed(f"{words[0]} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout
@@ -161,6 +172,47 @@ def script(name, label, version, source, stage, python, file, lossy=False):
     return Contender(name, label, version, "peer", run, lossy=lossy)
 
 
+def sling(version, source, stage, python):
+    query = f"select {FIELDS} from {SOURCE_TABLE} {period(PERIOD)}"
+
+    def run():
+        # The wheel's own program.
+        program = output([python, "-c", "import sling_linux_amd64 as s; print(s.__path__[0])"]).strip()
+        output([f"{program}/bin/sling-linux-amd64", "run", "--mode", "truncate",
+                "--src-conn", "SOURCE", "--src-stream", query, "--tgt-conn", "STAGE", "--tgt-object", TARGET],
+               SOURCE=source.url, STAGE=stage.url, SLING_DISABLE_TELEMETRY="true")
+
+    return Contender(f"sling_{version}", "sling", version, "peer", run)
+
+
+def dlt(version, source, stage, python, reader, label):
+    def run():
+        output([python, str(HERE / "peers/dlt_copy.py"), reader, source.url, stage.url, *PERIOD])
+        copied = stage.query("select count(*) from dlt.aidt_raw")
+        expected = source.query(f"select count(*) from {SOURCE_TABLE} {period(PERIOD)}")
+        if copied != expected:
+            raise Failed(f"dlt copied {copied} rows of {expected}")
+
+    return Contender(f"dlt_{reader}_{version}", f"dlt with {label}, into its own table", version, "peer", run,
+                     lambda: stage.query("drop schema if exists dlt cascade"), fills=False)
+
+
+def pgcopydb(version, source, stage):
+    """A plain copy of the database: no field is extracted."""
+    clone = f"host={stage.folder} port=5432 user=postgres dbname=bench_clone"
+
+    def prepare():
+        stage.query("drop database if exists bench_clone", "create database bench_clone")
+
+    def run():
+        with tempfile.TemporaryDirectory() as folder:
+            output(["pgcopydb", "clone", "--source", source.conninfo, "--target", clone, "--dir", f"{folder}/work",
+                    "--table-jobs", "2", "--index-jobs", "2", "--no-owner", "--no-acl", "--skip-vacuum"],
+                   PATH=f"{stage.bindir}:{os.environ['PATH']}")
+
+    return Contender(f"pgcopydb_{version}", "pgcopydb, the table as it is", version, "peer", run, prepare, fills=False)
+
+
 def read_alone(name, label, source, columns):
     def run():
         query = f"copy (select {columns} from {SOURCE_TABLE} {period(PERIOD)}) to stdout (format binary)"
@@ -194,6 +246,19 @@ def all_of_them(source, stages, peers, pull_settings, quick):
                              peers["duckdb"], "duckdb_copy.py"))
     else:
         left_out.append("DuckDB: it and its postgres extension could not be had from PyPI")
+    if peers.get("sling"):
+        listed.append(sling("16", source, stage, peers["sling"]))
+    else:
+        left_out.append("sling: its binary could not be had from PyPI")
+    if peers.get("dlt"):
+        listed += [dlt("16", source, stage, peers["dlt"], "adbc", "ADBC"),
+                   dlt("16", source, stage, peers["dlt"], "connectorx", "ConnectorX")]
+    else:
+        left_out.append("dlt: it and its readers could not be had from PyPI")
+    if shutil.which("pgcopydb"):
+        listed.append(pgcopydb("16", source, stage))
+    else:
+        left_out.append("pgcopydb: not installed (Debian's package pgcopydb)")
     if "15" in stages:
         other = stages["15"]
         listed += [

@@ -81,6 +81,18 @@ if python=$(peer_python duckdb 'import duckdb, duckdb_extension_postgres_scanner
 else
     echo "DuckDB and its postgres extension cannot be had: going on without" >&2
 fi
+if python=$(peer_python sling 'import sling_linux_amd64'); then
+    # pip does not mark it as a program.
+    chmod +x "$("$python" -c 'import sling_linux_amd64 as s; print(s.__path__[0])')/bin/sling-linux-amd64"
+    peers+=(--peer "sling=$python")
+else
+    echo "sling cannot be had: going on without" >&2
+fi
+if python=$(peer_python dlt 'import dlt, connectorx, adbc_driver_postgresql, psycopg2'); then
+    peers+=(--peer "dlt=$python")
+else
+    echo "dlt and its readers cannot be had: going on without" >&2
+fi
 
 folder=$(server_folder lrs-bench)
 SERVERS_REMOVE=("$folder")
@@ -126,12 +138,13 @@ done
 # No autovacuum: it would fall on one contender and not on the next.
 settings="$RIG_SETTINGS
 autovacuum = off"
-step "servers on sockets of their own, with" "${settings//$'\n'/, }, synchronous_commit = on (the default)"
+step "servers on sockets and loopback addresses of their own, with" "${settings//$'\n'/, }, synchronous_commit = on (the default)"
 # shellcheck disable=SC2153 # it is in env.sh
-rig_server "$folder/source" "$PG13_CONFIG" "autovacuum = off"
+# Addresses of their own, each with the default port: some clients know no sockets.
+rig_server "$folder/source" "$PG13_CONFIG" "autovacuum = off" "listen_addresses = '127.77.13.1'"
 stage_options=()
 for i in "${!stages[@]}"; do
-    rig_server "$folder/stage${stages[i]}" "${configs[i]}" "autovacuum = off"
+    rig_server "$folder/stage${stages[i]}" "${configs[i]}" "autovacuum = off" "listen_addresses = '127.77.${stages[i]}.1'"
     stage_options+=(--stage "${stages[i]}=$folder/stage${stages[i]}")
 done
 

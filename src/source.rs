@@ -43,7 +43,6 @@ pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimate};
-pub use heap_page::scans_ranges;
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};
 pub use options::{

@@ -21,9 +21,6 @@ pub enum Way {
     Heap,
 }
 
-/// What a tid list costs more than a block of a scan, in blocks read in order: before 14 the source
-/// has no scan of a range of blocks.
-const TID_LIST: f64 = 0.5;
 /// The heap is read only where that is so much less: the estimates are rough, and a walk by key can be
 /// cut off and go on anywhere.
 const WORTHWHILE: f64 = 0.6;
@@ -31,11 +28,10 @@ const WORTHWHILE: f64 = 0.6;
 /// of it.
 const GOOD_CORRELATION: f64 = 0.9;
 /// Below this, rows of neighbouring keys lie on unrelated blocks.
-const POOR_CORRELATION: f64 = 0.7;
+pub(super) const POOR_CORRELATION: f64 = 0.7;
 
 /// Chooses for `rows` of a leaf, whose heap follows the key as `correlation` says (-1 … 1), and which
 /// has an index that gives rows in the order of keys or not.
-#[allow(clippy::too_many_arguments)]
 pub fn choose(
     mode: WalkMode,
     leaf: &Leaf,
@@ -43,7 +39,6 @@ pub fn choose(
     rows: f64,
     costs: Costs,
     has_index: bool,
-    has_tid_range: bool,
 ) -> WalkChoice {
     let by_key = |reason: String, way| WalkChoice { way, reason };
     if let Some(obstacle) = leaf.obstacle {
@@ -69,7 +64,7 @@ pub fn choose(
     let order = correlation * correlation;
     let key_blocks = order * ordered + (1.0 - order) * random;
     let key_cost = order * ordered * costs.seq_page + (1.0 - order) * random * costs.random_page;
-    let heap_cost = blocks * (costs.seq_page + if has_tid_range { 0.0 } else { TID_LIST });
+    let heap_cost = blocks * costs.heap_page;
     let figures = format!(
         "about {key_blocks:.0} blocks of the partition by key, {blocks:.0} by heap; correlation {correlation:.2}"
     );
@@ -109,44 +104,45 @@ mod tests {
     use super::*;
     use crate::slice::Heap;
 
-    const DISK: Costs = Costs { seq_page: 1.0, random_page: 4.0, cached_blocks: 500_000.0 };
+    const DISK: Costs =
+        Costs { seq_page: 1.0, random_page: 4.0, heap_page: 1.0, cached_blocks: 500_000.0 };
 
     fn leaf(blocks: u32, rows: f64) -> Leaf {
         let heap = Heap { relation: 1, filenode: 1, horizon: 1, updates: None };
         Leaf { obstacle: None, heap, blocks, rows, next_transaction: 1 }
     }
 
-    fn way(rows: f64, correlation: f32, has_tid_range: bool) -> Way {
+    fn way(rows: f64, correlation: f32, heap_page: f64) -> Way {
         let leaf = leaf(4_000_000, 60e6);
-        choose(WalkMode::Auto, &leaf, Some(correlation), rows, DISK, true, has_tid_range).way
+        let costs = Costs { heap_page, ..DISK };
+        choose(WalkMode::Auto, &leaf, Some(correlation), rows, costs, true).way
     }
 
     #[test]
     fn a_month_of_a_heap_in_disorder_goes_by_heap() {
-        assert_eq!([way(60e6, 0.01, true), way(60e6, 0.01, false)], [Way::Heap; 2]);
+        assert_eq!([way(60e6, 0.01, 1.0), way(60e6, 0.01, 1.5)], [Way::Heap; 2]);
     }
 
     #[test]
     fn a_heap_in_order_goes_by_key_forwards_and_backwards() {
-        assert_eq!([way(60e6, 0.99, true), way(60e6, -0.99, true)], [Way::Key; 2]);
+        assert_eq!([way(60e6, 0.99, 1.0), way(60e6, -0.99, 1.0)], [Way::Key; 2]);
     }
 
     #[test]
     fn a_minute_of_a_heap_in_disorder_goes_by_windows() {
-        assert_eq!(way(1_400.0, 0.01, true), Way::Window);
+        assert_eq!(way(1_400.0, 0.01, 1.0), Way::Window);
     }
 
     #[test]
     fn fast_storage_needs_no_order() {
         let ssd = Costs { random_page: 1.1, cached_blocks: 1e9, ..DISK };
-        let choice =
-            choose(WalkMode::Auto, &leaf(1_000, 4_000.0), Some(0.0), 4_000.0, ssd, true, true);
+        let choice = choose(WalkMode::Auto, &leaf(1_000, 4_000.0), Some(0.0), 4_000.0, ssd, true);
         assert_eq!(choice.way, Way::Window);
     }
 
     #[test]
     fn without_statistics_the_key_is_walked_and_the_reason_said() {
-        let choice = choose(WalkMode::Auto, &leaf(1_000, -1.0), None, 4_000.0, DISK, true, true);
+        let choice = choose(WalkMode::Auto, &leaf(1_000, -1.0), None, 4_000.0, DISK, true);
         assert_eq!(choice.way, Way::Key);
         assert!(choice.reason.contains("no statistics"), "{}", choice.reason);
     }
@@ -154,14 +150,14 @@ mod tests {
     #[test]
     fn without_an_index_the_heap_is_read_once_and_not_sorted_for_each_page() {
         let leaf = leaf(1_000, 4_000.0);
-        let way = |mode| choose(mode, &leaf, Some(1.0), 4_000.0, DISK, false, true).way;
+        let way = |mode| choose(mode, &leaf, Some(1.0), 4_000.0, DISK, false).way;
         assert_eq!([way(WalkMode::Auto), way(WalkMode::Key)], [Way::Heap, Way::Key]);
     }
 
     #[test]
     fn what_cannot_be_read_by_blocks_is_not() {
         let leaf = Leaf { obstacle: Some("row security applies"), ..leaf(1_000, 4_000.0) };
-        let choice = choose(WalkMode::Heap, &leaf, Some(0.0), 4_000.0, DISK, true, true);
+        let choice = choose(WalkMode::Heap, &leaf, Some(0.0), 4_000.0, DISK, true);
         assert_eq!(
             choice,
             WalkChoice { way: Way::Key, reason: "by key: row security applies".into() }

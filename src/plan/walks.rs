@@ -1,12 +1,12 @@
 //! Which way what is left of a period is walked, partition by partition.
 
 use super::surveyed_slice::SurveyedSlice;
-use super::walk_choice::{Way, choose};
+use super::walk_choice::{POOR_CORRELATION, Way, choose};
 use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
 use crate::slice::{Heap, Interval};
-use crate::source::{Costs, Leaf, Session, SourceError, Table, TableNames, scans_ranges};
+use crate::source::{Costs, Leaf, Session, SourceError, Table, TableNames};
 
 /// A stretch of one partition, and how it is walked.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl WalkQuery {
             walks.push(self.continued(unfinished, table, slices, session)?);
         }
         let correlations = table.correlations(session)?;
-        let costs = Costs::ask(session)?;
+        let costs = Costs::ask(session, table.version)?;
         let mut rest = slices;
         while !rest.is_empty() {
             let same = same_partition(rest);
@@ -137,15 +137,7 @@ impl WalkQuery {
                 Some((table, relation)) => Leaf::ask(session, relation, table)?,
                 None => None,
             };
-            self.walks_of(
-                group,
-                &table.names,
-                leaf,
-                correlation,
-                costs,
-                table.version,
-                &mut walks,
-            )?;
+            self.walks_of(group, &table.names, leaf, correlation, costs, &mut walks)?;
         }
         Ok(walks)
     }
@@ -209,7 +201,6 @@ impl WalkQuery {
     }
 
     /// Adds the walks of one partition's slices.
-    #[allow(clippy::too_many_arguments)]
     fn walks_of(
         &self,
         group: &mut [SurveyedSlice],
@@ -217,23 +208,14 @@ impl WalkQuery {
         leaf: Option<Leaf>,
         correlation: Option<f32>,
         costs: Costs,
-        version: i32,
         walks: &mut Vec<PlannedWalk>,
     ) -> Result<(), SourceError> {
         let rows: i64 =
             group.iter().filter(|s| !s.planned.left.is_empty()).map(|s| s.estimate.rows).sum();
         let has_index = !group.iter().any(|slice| slice.estimate.no_index);
-        let choice = leaf.as_ref().map(|leaf| {
-            choose(
-                self.mode(),
-                leaf,
-                correlation,
-                rows as f64,
-                costs,
-                has_index,
-                scans_ranges(version),
-            )
-        });
+        let choice = leaf
+            .as_ref()
+            .map(|leaf| choose(self.mode(), leaf, correlation, rows as f64, costs, has_index));
         if let (WalkMode::Heap, Some(obstacle)) =
             (self.mode, leaf.as_ref().and_then(|leaf| leaf.obstacle))
         {
@@ -318,9 +300,6 @@ fn adjacent(pieces: impl Iterator<Item = (Interval, i64)>) -> Vec<(Interval, i64
     joined
 }
 
-/// Below this, neighbouring keys lie on unrelated pages.
-const POOR_CORRELATION: f32 = 0.5;
-
 fn warning(
     slice: &SurveyedSlice,
     correlation: Option<f32>,
@@ -342,7 +321,7 @@ fn warning(
             "That it costs less than the heap is reckoned with the source's random_page_cost and effective_cache_size: set them to what its storage is"
         }
     };
-    (correlation.abs() < POOR_CORRELATION).then(|| {
+    (f64::from(correlation.abs()) < POOR_CORRELATION).then(|| {
         format!(
             "heap order and key order disagree (correlation {correlation:.2}): the walk reads at random; expect it to be slow on cold or spinning storage. {way_out}"
         )

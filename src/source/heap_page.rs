@@ -12,7 +12,7 @@ const TID_RANGE_SCAN: i32 = 140_000;
 
 /// Whether a server of this `server_version_num` can be asked for a range of blocks, so that their
 /// places need no names.
-pub fn scans_ranges(version: i32) -> bool {
+pub(super) fn scans_ranges(version: i32) -> bool {
     version >= TID_RANGE_SCAN
 }
 

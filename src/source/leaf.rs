@@ -3,6 +3,7 @@
 
 use super::connect::Session;
 use super::error::SourceError;
+use super::heap_page::scans_ranges;
 use crate::slice::Heap;
 
 /// A partition as the source has it now.
@@ -25,11 +26,15 @@ pub struct Costs {
     pub seq_page: f64,
     /// Of any other.
     pub random_page: f64,
+    /// Of a block of a walk by heap.
+    pub heap_page: f64,
     /// Blocks that the source is thought to hold in memory.
     pub cached_blocks: f64,
 }
 
 const ACTION: &str = "read a partition's description";
+/// What the names of a block's places cost, in blocks read in order.
+const PLACES: f64 = 0.5;
 
 impl Leaf {
     /// Asks for the partition of that oid, of the table of oid `table`; `None` when it is gone.
@@ -72,16 +77,18 @@ impl Leaf {
 }
 
 impl Costs {
-    /// Asks for them.
+    /// Asks a server of this `server_version_num` for them.
     ///
     /// # Errors
     /// [`SourceError`] as the source reports it.
-    pub fn ask(session: &mut Session) -> Result<Costs, SourceError> {
+    pub fn ask(session: &mut Session, version: i32) -> Result<Costs, SourceError> {
         let failed = |e| SourceError::from_client(ACTION, &e);
         let sql = include_str!("../../sql/source/costs.sql");
         let row = session.client.query_one(sql, &[]).map_err(failed)?;
+        let seq_page: f64 = row.try_get("seq_page_cost").map_err(failed)?;
         Ok(Costs {
-            seq_page: row.try_get("seq_page_cost").map_err(failed)?,
+            seq_page,
+            heap_page: seq_page + if scans_ranges(version) { 0.0 } else { PLACES },
             random_page: row.try_get("random_page_cost").map_err(failed)?,
             cached_blocks: row.try_get::<_, i64>("cached_blocks").map_err(failed)? as f64,
         })

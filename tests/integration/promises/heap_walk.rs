@@ -309,16 +309,24 @@ impl Writers {
     }
 }
 
+/// Kills in a row: `LRS_EXTRACT_KILLS`, for a long test by hand, or 9.
+fn kills() -> usize {
+    const USUAL: usize = 9;
+    let asked = std::env::var("LRS_EXTRACT_KILLS").ok();
+    asked.map_or(USUAL, |kills| kills.parse().expect("LRS_EXTRACT_KILLS is a whole number"))
+}
+
 #[test]
 fn kills_beside_writers_lose_nothing_and_double_nothing() {
-    const KILLS: usize = 9;
+    let kills = kills();
+    let rows = 1_800 * i64::try_from(kills).expect("kills");
     let fixture = fixture_with(
         Pair::own(),
-        Rows::of(16_000).ties(3).actors_per_tie(2).nulls_every(4).odd_ids_every(50),
+        Rows::of(rows).ties(3).actors_per_tie(2).nulls_every(4).odd_ids_every(50),
     );
     fixture.slow_target(60);
     let writers = Writers::start(&fixture);
-    for victim in Victim::ALL.into_iter().cycle().take(KILLS) {
+    for victim in Victim::ALL.into_iter().cycle().take(kills) {
         let running = fixture.start_and_await_a_batch(&pull().jobs(2));
         victim.kill(&fixture, running.leader);
         assert!(running.result().is_err(), "{victim:?}");
@@ -333,6 +341,7 @@ fn kills_beside_writers_lose_nothing_and_double_nothing() {
 #[test]
 fn a_locked_target_pins_no_snapshot_on_the_source() {
     let fixture = fixture_with(Pair::shared(), Rows::of(60_000));
+    fixture.on_stage("alter server lrs_source options (add statement_timeout '5s')");
     for walk in ["heap", "key"] {
         fixture.on_stage(&format!(
             "truncate pipeline.aidt_raw;
@@ -345,7 +354,7 @@ fn a_locked_target_pins_no_snapshot_on_the_source() {
             .expect("the lock");
         let running = fixture.start(&pull().batch(50_000).jobs(2));
         let mut longest = 0.0_f64;
-        for _ in 0..80 {
+        for _ in 0..120 {
             thread::sleep(Duration::from_millis(100));
             let age = fixture.source_value(
                 "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
