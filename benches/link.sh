@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what a long link costs: pull and one COPY pipe from a source (13) into a
-# stage (16), side by side and over a link of 50 ms and 1 Gbit/s (link.c, which passes
-# bytes on late). Prints a table, and writes target/bench/link.md.
+# stage (16), over links of 1 Gbit/s with no delay and with 50 ms there and back
+# (link.c, which passes bytes on late). Prints a table, and writes target/bench/link.md.
 #
 #   ROWS=200000      rows in the source
 #   ROUNDS=3         rounds, by turns; medians are reported
@@ -31,11 +31,11 @@ folder=$(server_folder lrs-link)
 SERVERS_REMOVE=("$folder")
 source_dir=$folder/source
 stage_dir=$folder/stage
-link=
+links=()
 on_exit() {
     local status=$?
     trap - EXIT
-    [ -z "$link" ] || kill "$link" 2>/dev/null || true
+    [ ${#links[@]} -eq 0 ] || kill "${links[@]}" 2>/dev/null || true
     servers_cleanup
     exit "$status"
 }
@@ -53,14 +53,21 @@ rig_server "$source_dir" "$PG13_CONFIG" "autovacuum = off"
 rig_server "$stage_dir" "$PG16_CONFIG" "autovacuum = off"
 rig_fill "$source_dir" standard "$rows"
 rig_stage "$stage_dir" "$source_dir"
-mkdir "$folder/far"
-"$folder/link" "$folder/far/.s.PGSQL.5432" "$source_dir/.s.PGSQL.5432" "$((rtt * 500))" "$mbit" &
-link=$!
-for _ in $(seq 100); do
-    [ ! -S "$folder/far/.s.PGSQL.5432" ] || break
-    sleep 0.05
-done
-chmod -R a+rwX "$folder/far"
+# link NAME DELAY_US
+link() {
+    local socket=$folder/$1/.s.PGSQL.5432
+    mkdir "$folder/$1"
+    "$folder/link" "$socket" "$source_dir/.s.PGSQL.5432" "$2" "$mbit" &
+    links+=($!)
+    for _ in $(seq 100); do
+        [ ! -S "$socket" ] || break
+        sleep 0.05
+    done
+    # The stage's server runs as another user.
+    chmod -R a+rwX "$folder/$1"
+}
+link near 0
+link far "$((rtt * 500))"
 
 on_stage() { server_psql "$stage_dir" -d stagedb "$@"; }
 columns="id, user_id, object_type, \"statement\", \"timestamp\""
@@ -89,12 +96,12 @@ measure() {
 }
 median() { sort -n "$1" | awk '{ s[NR] = $1 } END { print s[int((NR + 1) / 2)] }'; }
 
-contenders=("pull, jobs 1|pull|1" "pull, jobs 2|pull|2" "one COPY pipe|pipe|")
+contenders=("pull, jobs 1|pull|1" "pull, jobs 2|pull|2" "pull, jobs 4|pull|4" "one COPY pipe|pipe|")
 step "measuring, $rounds round(s)"
 for _ in $(seq "$rounds"); do
     for contender in "${contenders[@]}"; do
         IFS='|' read -r name command jobs <<<"$contender"
-        for way in "$source_dir" "$folder/far"; do
+        for way in "$folder/near" "$folder/far"; do
             # shellcheck disable=SC2086 # jobs may be no word
             measure "$command" "$way" $jobs >>"$folder/$name.${way##*/}"
         done
@@ -105,11 +112,11 @@ done
     echo
     echo "$(nproc) cores, $rows rows, PostgreSQL 13 to 16, $rounds round(s), medians, revision $(rig_revision)."
     echo
-    echo "| | beside each other, s | over the link, s | × |"
+    echo "| | no delay, s | $rtt ms, s | × |"
     echo "| --- | ---: | ---: | ---: |"
     for contender in "${contenders[@]}"; do
         name=${contender%%|*}
-        near=$(median "$folder/$name.source") far=$(median "$folder/$name.far")
+        near=$(median "$folder/$name.near") far=$(median "$folder/$name.far")
         awk -v n="$name" -v a="$near" -v b="$far" 'BEGIN { printf "| %s | %.2f | %.2f | %.2f |\n", n, a, b, b / a }'
     done
 } | tee "$results/link.md"

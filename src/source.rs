@@ -42,7 +42,7 @@ pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
-pub use estimate::{Estimate, estimate};
+pub use estimate::{Estimate, estimates};
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};
 pub use options::{

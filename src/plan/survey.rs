@@ -14,7 +14,7 @@ use crate::ledger::{self, Pipeline};
 use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::PlannedSlice;
-use crate::source::{ConnectSpec, Session, SourceError, WalkTable, estimate};
+use crate::source::{ConnectSpec, Session, SourceError, WalkTable, estimates};
 use crate::threads::{RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
@@ -104,13 +104,14 @@ fn estimated(
 ) -> Result<Answer, SourceError> {
     let Layout { table, settled, slices } = layout;
     let walk_table = table.for_walk();
-    let survey = |planned: PlannedSlice| {
-        let whole = planned.whole();
-        let estimate = estimate(session, &walk_table, &whole, page)?;
+    let intervals: Vec<_> = slices.iter().map(PlannedSlice::whole).collect();
+    let estimates = estimates(session, &walk_table, &intervals, page)?;
+    let surveyed = |((planned, whole), estimate)| {
         let is_begun = walks.has_begun(&whole);
-        Ok(SurveyedSlice { planned, estimate, warning: None, way: None, is_begun })
+        SurveyedSlice { planned, estimate, warning: None, way: None, is_begun }
     };
-    let mut slices = slices.into_iter().map(survey).collect::<Result<Vec<_>, SourceError>>()?;
+    let mut slices: Vec<_> =
+        slices.into_iter().zip(intervals).zip(estimates).map(surveyed).collect();
     let walks = walks.run(&table, &mut slices, session)?;
     Ok(Answer { table: walk_table, settled, slices, walks })
 }

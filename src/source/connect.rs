@@ -7,10 +7,11 @@ use super::sql::{Parameters, quote_literal};
 use super::tls;
 use chrono::{DateTime, Utc};
 use postgres::fallible_iterator::FallibleIterator;
-use postgres::{Client, Config, RowIter, Statement, config};
+use postgres::types::ToSql;
+use postgres::{Client, Config, Row, RowIter, Statement, config};
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What a failed connect was about, for its message.
@@ -25,6 +26,8 @@ pub struct Session {
     /// What was prepared, by its text.
     statements: HashMap<String, Statement>,
     mode: Mode,
+    /// The shortest time in which the source was seen to answer.
+    round_trip: Duration,
 }
 
 /// What kind of plan the statements of a [`Session`] are to have.
@@ -86,13 +89,16 @@ impl Session {
             .connect(tls.clone())
             .map_err(|e| SourceError::from_client(&connecting(spec), &e))?;
         let canceller = Canceller { token: client.cancel_token(), tls };
+        let begun = Instant::now();
         client
             .batch_execute(&session_sql(spec))
             .map_err(|e| SourceError::from_client("set up the source session", &e))?;
+        let round_trip = begun.elapsed();
         if let Some(needed) = spec.committed_until {
             Clock::ask(&mut client)?.check(needed)?;
         }
-        Ok(Session { client, canceller, statements: HashMap::new(), mode: Mode::Key })
+        let statements = HashMap::new();
+        Ok(Session { client, canceller, statements, mode: Mode::Key, round_trip })
     }
 
     /// Whether the connection is known to be gone.
@@ -104,6 +110,35 @@ impl Session {
         self.canceller.clone()
     }
 
+    /// What the way to the source and back takes, as far as was seen.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// Runs a query that was prepared before, or prepares it.
+    ///
+    /// # Errors
+    /// As the client library reports it.
+    pub(super) fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, postgres::Error> {
+        let statement = self.prepared(sql)?;
+        self.client.query(&statement, parameters)
+    }
+
+    fn prepared(&mut self, sql: &str) -> Result<Statement, postgres::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let begun = Instant::now();
+        let statement = self.client.prepare(sql)?;
+        self.round_trip = self.round_trip.min(begun.elapsed());
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
     /// Starts a query that was prepared before, or prepares it; its rows come in binary.
     ///
     /// # Errors
@@ -113,12 +148,8 @@ impl Session {
         sql: &str,
         parameters: &Parameters,
     ) -> Result<RowIter<'_>, postgres::Error> {
-        let known = self.statements.contains_key(sql);
-        if !known {
-            let statement = self.client.prepare(sql)?;
-            self.statements.insert(sql.to_owned(), statement);
-        }
-        self.client.query_raw(&self.statements[sql], parameters.iter())
+        let statement = self.prepared(sql)?;
+        self.client.query_raw(&statement, parameters.iter())
     }
 
     /// Has the statements that follow planned in that way.

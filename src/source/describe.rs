@@ -237,7 +237,7 @@ fn query(
     sql: &str,
     params: &[&(dyn ToSql + Sync)],
 ) -> Result<Vec<postgres::Row>, SourceError> {
-    session.client.query(sql, params).map_err(|e| SourceError::from_client(ACTION, &e))
+    session.query(sql, params).map_err(|e| SourceError::from_client(ACTION, &e))
 }
 
 fn get<'a, T: postgres::types::FromSql<'a>>(

@@ -23,50 +23,78 @@ pub struct Estimate {
 
 const ACTION: &str = "estimate a slice by EXPLAIN";
 
-/// Asks the source to plan the interval as a whole (for rows and bytes) and, where `page` says how
+/// Statements that are sent at a time, so that a survey over a long link is not one of round trips.
+const AT_ONCE: usize = 64;
+
+/// Asks the source to plan each interval as a whole (for rows and bytes) and, where `page` says how
 /// many rows one has, its first page (for the access path).
 ///
 /// # Errors
 /// [`SourceError`] as the source reports it.
-pub fn estimate(
+pub fn estimates(
     session: &mut Session,
+    table: &WalkTable,
+    intervals: &[Interval],
+    page: Option<u64>,
+) -> Result<Vec<Estimate>, SourceError> {
+    let queries: Vec<_> = intervals.iter().flat_map(|i| queries(table, i, page)).collect();
+    let mut plans = Vec::with_capacity(queries.len());
+    for some in queries.chunks(AT_ONCE) {
+        plans.append(&mut explain(session, some)?);
+    }
+    let a_slice = if page.is_some() { 2 } else { 1 };
+    Ok(plans.chunks(a_slice).map(estimate).collect())
+}
+
+/// The query of an interval, and that of its first page.
+fn queries(
     table: &WalkTable,
     interval: &Interval,
     page: Option<u64>,
-) -> Result<Estimate, SourceError> {
+) -> impl Iterator<Item = String> {
     let whole = format!(
         "select {} from {} where {}",
         table.select_list(),
         table.sql_name,
         range_condition(table, interval, &mut Literals),
     );
-    let plan = explain(session, &whole)?;
-    let number = |key: &str| plan.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+    let first = page.map(|rows| Cursor::new(*interval).first_page(table, rows));
+    std::iter::once(whole).chain(first)
+}
+
+/// From the plan of an interval, and that of its first page.
+fn estimate(plans: &[Value]) -> Estimate {
+    let number = |key: &str| plans[0].get(key).and_then(Value::as_f64).unwrap_or(0.0);
     let rows = number("Plan Rows");
     let mut nodes = Vec::new();
-    if let Some(rows) = page {
-        let page = Cursor::new(*interval).first_page(table, rows);
-        describe_plan(&explain(session, &page)?, &mut nodes);
-    }
-    Ok(Estimate {
+    plans[1..].iter().for_each(|plan| describe_plan(plan, &mut nodes));
+    Estimate {
         rows: rows as i64,
         bytes: (rows * number("Plan Width")) as i64,
         no_index: nodes.iter().any(|n| n.starts_with("Sort") || n.starts_with("Seq Scan")),
         access_path: nodes.join(", "),
-    })
+    }
 }
 
-fn explain(session: &mut Session, sql: &str) -> Result<Value, SourceError> {
+/// The plan of each query, in one round trip.
+fn explain(session: &mut Session, queries: &[String]) -> Result<Vec<Value>, SourceError> {
+    let sql: Vec<_> =
+        queries.iter().map(|query| format!("explain (format json, costs on) {query}")).collect();
     let answer = session
         .client
-        .simple_query(&format!("explain (format json, costs on) {sql}"))
+        .simple_query(&sql.join(";\n"))
         .map_err(|e| SourceError::from_client(ACTION, &e))?;
-    let text = answer.iter().find_map(|message| match message {
+    let plans = answer.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    text.and_then(|text| serde_json::from_str::<Value>(text).ok())
-        .and_then(|mut plans| Some(plans.get_mut(0)?.get_mut("Plan")?.take()))
+    let plans: Option<Vec<Value>> = plans
+        .map(|text| {
+            Some(serde_json::from_str::<Value>(text).ok()?.get_mut(0)?.get_mut("Plan")?.take())
+        })
+        .collect();
+    plans
+        .filter(|plans| plans.len() == queries.len())
         .ok_or_else(|| SourceError::permanent(ACTION, "XX000", "EXPLAIN gave no plan"))
 }
 

@@ -48,7 +48,7 @@ impl Leaf {
     ) -> Result<Option<Leaf>, SourceError> {
         let failed = |e| SourceError::from_client(ACTION, &e);
         let sql = include_str!("../../sql/source/leaf.sql");
-        let rows = session.client.query(sql, &[&relation, &table]).map_err(failed)?;
+        let rows = session.query(sql, &[&relation, &table]).map_err(failed)?;
         let Some(row) = rows.first() else { return Ok(None) };
         let flag = |name: &str| row.try_get::<_, Option<bool>>(name).map_err(failed);
         let obstacles = [

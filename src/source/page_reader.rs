@@ -12,7 +12,7 @@ use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, Type};
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the source may be kept from finishing a page that is larger than thought.
 const LONGEST_STALL: Duration = Duration::from_secs(5);
@@ -55,7 +55,9 @@ impl<'a> PageReader<'a> {
     /// What to ask for next, of a batch that lacks `rows`.
     pub fn page_size(&self, rows: u64) -> PageSize {
         // A fifth of the room is left for rows that are larger than those before.
-        self.request.throttle.page(rows, self.budget.page() as u64 / 5 * 4)
+        let room = self.budget.page() as u64 / 5 * 4;
+        let throttle = &self.request.throttle;
+        throttle.page(rows, room.max(throttle.far_page(self.session.round_trip())))
     }
 
     /// Waits while the pipeline asks for a pause, and until a page of `bytes` has room.
@@ -85,7 +87,11 @@ impl<'a> PageReader<'a> {
             budget: self.budget,
             limiter: &mut self.limiter,
             hand_over: self.hand_over,
+            waited: Duration::ZERO,
         };
+        let begun = Instant::now();
+        // A page that fails says nothing good of the stage.
+        self.request.throttle.note_pace(None);
         let mut bytes = 0;
         let mut rows = self.session.rows(sql, parameters).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
@@ -95,6 +101,10 @@ impl<'a> PageReader<'a> {
             }
         }
         bytes += giver.give(builder.take(), &mut room)?;
+        let (took, waited) = (begun.elapsed(), giver.waited);
+        let keeps_up = waited < took / 10;
+        let pace = bytes as f64 / (took - waited.min(took)).as_secs_f64().max(0.001);
+        self.request.throttle.note_pace(keeps_up.then_some(pace as u64));
         Ok(PageRead { builder, bytes })
     }
 
@@ -148,6 +158,8 @@ struct Giver<'a> {
     budget: &'a Arc<Budget>,
     limiter: &'a mut RateLimiter,
     hand_over: &'a mut dyn FnMut(StreamItem<RawChunk>) -> bool,
+    /// For room, and for whoever takes the rows.
+    waited: Duration,
 }
 
 impl Giver<'_> {
@@ -163,8 +175,11 @@ impl Giver<'_> {
             true => Duration::MAX,
             false => LONGEST_STALL.min(self.request.connect.limits.statement / 2),
         };
+        let begun = Instant::now();
         chunk.permit = Some(room.take(bytes, longest_stall)?);
-        if (self.hand_over)(StreamItem::Rows(chunk)) { Ok(bytes as u64) } else { Err(unwanted()) }
+        let wanted = (self.hand_over)(StreamItem::Rows(chunk));
+        self.waited += begun.elapsed();
+        if wanted { Ok(bytes as u64) } else { Err(unwanted()) }
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Throttle {
     page: AtomicU64,
     /// What a row of the last page came to on the wire; zero before the first.
     bytes_a_row: AtomicU64,
+    /// Bytes a second of the last page; zero where the stage did not take them as they came.
+    pace: AtomicU64,
 }
 
 /// A page as it is to be asked for.
@@ -41,6 +43,8 @@ pub(super) struct PageSize {
 /// Before anything is known of the rows: their size, and how much to ask for.
 const GUESS: u64 = 4_096;
 const FIRST_PAGE: u64 = 1 << 20;
+/// Of a source that is far away.
+const LARGEST_PAGE: u64 = 64 << 20;
 
 impl Throttle {
     pub fn new(bytes_per_second: Option<u64>, pause_while: Option<&str>) -> Arc<Self> {
@@ -93,6 +97,19 @@ impl Throttle {
     pub(super) fn scaled(&self, most: u32, batch: u64) -> u32 {
         let page = self.page.load(Ordering::Relaxed).min(batch);
         (f64::from(most) * page as f64 / batch as f64).ceil() as u32
+    }
+
+    /// Bytes of a page from a source that is far away: so many that the way there and back is a tenth
+    /// of the page's time. That may be more than there is room for; so only while the stage takes them
+    /// as they come.
+    pub(super) fn far_page(&self, round_trip: Duration) -> u64 {
+        let bytes = self.pace.load(Ordering::Relaxed) as f64 * round_trip.as_secs_f64() * 9.0;
+        (bytes as u64).min(LARGEST_PAGE)
+    }
+
+    /// Takes in how many bytes a second the last page brought, if the stage took them as they came.
+    pub(super) fn note_pace(&self, bytes_a_second: Option<u64>) {
+        self.pace.store(bytes_a_second.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Takes in what a page of so many rows came to.
@@ -233,6 +250,18 @@ mod tests {
             throttle.set(no_limit, None);
             assert_eq!(rows(1_000), 500);
         }
+    }
+
+    #[test]
+    fn a_page_of_a_far_source_takes_nine_times_the_way() {
+        let throttle = Throttle::new(None, None);
+        let way = Duration::from_millis(50);
+        assert_eq!(throttle.far_page(way), 0, "nothing is known of the pace");
+        throttle.note_pace(Some(80_000_000));
+        assert_eq!(throttle.far_page(way), 36_000_000);
+        assert_eq!(throttle.far_page(Duration::from_secs(10)), LARGEST_PAGE);
+        throttle.note_pace(None);
+        assert_eq!(throttle.far_page(way), 0, "the stage did not keep up");
     }
 
     #[test]
