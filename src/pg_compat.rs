@@ -56,6 +56,21 @@ pub fn exit_with_postmaster() {
     }
 }
 
+/// The settings that there are, those of no library included.
+pub fn guc_variables() -> impl Iterator<Item = *const pg_sys::config_generic> {
+    // SAFETY: the server's list, and its length; on the main thread.
+    #[cfg(any(feature = "pg13", feature = "pg14", feature = "pg15"))]
+    let (first, count) = unsafe { (pg_sys::get_guc_variables(), pg_sys::GetNumConfigOptions()) };
+    #[cfg(not(any(feature = "pg13", feature = "pg14", feature = "pg15")))]
+    let (first, count) = {
+        let mut count: c_int = 0;
+        // SAFETY: as above.
+        (unsafe { pg_sys::get_guc_variables(&mut count) }, count)
+    };
+    // SAFETY: as many pointers lie there.
+    (0..usize::try_from(count).unwrap_or(0)).map(move |n| unsafe { *first.add(n) }.cast_const())
+}
+
 /// Whether this process got a SIGINT.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 

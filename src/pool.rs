@@ -5,6 +5,7 @@
 //! ended. Knows neither pulls nor maintenance; `worker.rs` dispatches by the name.
 
 mod caller;
+mod session_settings;
 mod shared_memory;
 mod slot;
 mod worker;

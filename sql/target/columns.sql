@@ -11,7 +11,9 @@ with recursive store (oid) as (
 )
 select c.oid,
        c.relkind::text as relkind,
-       c.oid::regclass::text as name,
+       -- Always with its schema: whoever reads the name may have another search path.
+       format('%I.%I', n.nspname, c.relname) as name,
+       c.relpersistence = 't' as is_temporary,
        a.attname::text as column_name,
        a.atttypid as type_oid,
        a.atttypmod as type_modifier,
@@ -22,6 +24,7 @@ select c.oid,
        has_table_privilege($2, c.oid, 'insert')
          or has_column_privilege($2, c.oid, a.attnum, 'insert') as may_insert
   from pg_class c
+  join pg_namespace n on n.oid = c.relnamespace
   join pg_attribute a on a.attrelid = c.oid
   -- The form that all values are stored in. No row, and so 'p', where there is no single one: in
   -- partitions that differ; in a foreign table or a view, which has a form of its own; and in a

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub struct Target {
     /// Schema and table, quoted where needed.
     pub sql_name: String,
+    /// Whether no other session sees its rows.
+    is_temporary: bool,
     pub columns: Vec<Column>,
 }
 
@@ -59,6 +61,19 @@ impl Target {
 
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name == name)
+    }
+
+    /// Checks that a worker sees the same table as the caller.
+    ///
+    /// # Errors
+    /// 0A000 where it is temporary.
+    pub fn check_seen_by_workers(&self) -> Result<(), Failure> {
+        if !self.is_temporary {
+            return Ok(());
+        }
+        Err(Failure::new("0A000", format!("a worker cannot use the temporary table {}", self.sql_name))
+            .with_detail("A temporary table belongs to one session.")
+            .with_hint("Name a permanent table, with its schema, in target_table of the pipeline; pull also takes commit => 'caller', and then loads in the caller's own session."))
     }
 
     /// Checks, before anything is read, that the role may insert into the columns of `names`.
@@ -124,12 +139,14 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
             let sql = include_str!("../../sql/target/columns.sql");
             let found = client.select(sql, None, &[table.into(), role.into()])?;
             let mut relkind = None;
-            let mut target = Target { sql_name: table.to_owned(), columns: Vec::new() };
+            let mut target =
+                Target { sql_name: table.to_owned(), is_temporary: false, columns: Vec::new() };
             for row in found {
                 relkind = row.get_by_name::<String, _>("relkind")?;
                 if let Some(name) = row.get_by_name::<String, _>("name")? {
                     target.sql_name = name;
                 }
+                target.is_temporary = row.get_by_name("is_temporary")?.unwrap_or(false);
                 target.columns.push(Column {
                     name: row.get_by_name::<String, _>("column_name")?.unwrap_or_default(),
                     type_oid: row

@@ -29,6 +29,7 @@ impl DedupRequest {
     /// 0A000 where it has not, 42501 where the caller may not delete.
     pub fn new(pipeline: Pipeline, period: Period) -> Result<DedupRequest, Failure> {
         let target = load::describe(&pipeline.target_table, current_role())?;
+        target.check_seen_by_workers()?;
         let duplicates = Duplicates::of(&target, identity(&pipeline, &target)?, current_role())?;
         Ok(DedupRequest {
             caller: Caller::of_this_session()?,

@@ -41,6 +41,7 @@ impl ReplayRequest {
     /// # Errors
     /// 42501 where the caller may start no worker.
     pub fn new(bound: BoundPipeline, period: Period) -> Result<ReplayRequest, Failure> {
+        bound.target.check_seen_by_workers()?;
         Ok(ReplayRequest {
             caller: Caller::of_this_session()?,
             period,

@@ -2,21 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use super::session_settings::Setting;
 use crate::backend::transaction;
 use crate::error::Failure;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::ffi::CString;
-
-/// Settings of the caller's session that bear on what is done to the target.
-const CARRIED_SETTINGS: [&str; 6] = [
-    "search_path",
-    "synchronous_commit",
-    "timezone",
-    "datestyle",
-    "default_toast_compression",
-    "work_mem",
-];
 
 /// The caller as its worker needs to know it: database, roles and settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +19,7 @@ pub struct Caller {
     /// Whether the role may not be changed by what runs in the caller's name: as within a function
     /// with SECURITY DEFINER.
     confined: bool,
-    settings: Vec<(String, String)>,
+    settings: Vec<Setting>,
 }
 
 impl Caller {
@@ -53,20 +43,12 @@ impl Caller {
             .with_detail("The code was called from another role's ANALYZE, index or view."));
         }
         let confined = context & pg_sys::SECURITY_LOCAL_USERID_CHANGE != 0 || role != session_role;
-        let mut settings = Vec::new();
-        for name in CARRIED_SETTINGS {
-            // Not every version has every setting.
-            let sql = "select pg_catalog.current_setting($1, true)";
-            if let Some(value) = Spi::get_one_with_args::<String>(sql, &[name.into()])? {
-                settings.push((name.to_owned(), value));
-            }
-        }
         Ok(Caller {
             database: database.to_u32(),
             role: role.to_u32(),
             session_role: session_role.to_u32(),
             confined,
-            settings,
+            settings: Setting::of_this_session(),
         })
     }
 
@@ -84,27 +66,6 @@ impl Caller {
         if self.confined {
             transaction::confine();
         }
-        for (name, value) in &self.settings {
-            let (Ok(name), Ok(value)) = (CString::new(name.as_str()), CString::new(value.as_str()))
-            else {
-                continue;
-            };
-            // SAFETY: as SET would, inside a transaction that some checks need; one that the caller
-            // was allowed to set.
-            unsafe {
-                pg_sys::StartTransactionCommand();
-                pg_sys::set_config_option(
-                    name.as_ptr(),
-                    value.as_ptr(),
-                    pg_sys::GucContext::PGC_USERSET,
-                    pg_sys::GucSource::PGC_S_SESSION,
-                    pg_sys::GucAction::GUC_ACTION_SET,
-                    true,
-                    pg_sys::WARNING as i32,
-                    false,
-                );
-                pg_sys::CommitTransactionCommand();
-            }
-        }
+        self.settings.iter().for_each(Setting::set);
     }
 }

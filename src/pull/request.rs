@@ -96,6 +96,9 @@ impl PullRequest {
     /// # Errors
     /// [`Failure`] when the ledger gives no number for the run, or the caller may start no worker.
     pub fn new(arguments: &Arguments, survey: Survey) -> Result<PullRequest, Failure> {
+        if arguments.commit != CommitMode::Caller {
+            survey.target.check_seen_by_workers()?;
+        }
         let (slices, scans) = slices(survey.walks, arguments)?;
         let pipeline = survey.pipeline;
         let jobs = usize::try_from(arguments.jobs).unwrap_or(1);

@@ -280,14 +280,20 @@ fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, Sourc
 }
 
 fn session_sql(spec: &ConnectSpec) -> String {
-    let millis = |d: Duration| quote_literal(&d.as_millis().to_string());
+    let limits = &spec.limits;
+    let limit =
+        |(name, most): (&str, Duration)| format!("({}, {})", quote_literal(name), most.as_millis());
+    let limits = [
+        ("statement_timeout", limits.statement),
+        ("lock_timeout", limits.lock),
+        ("idle_in_transaction_session_timeout", limits.statement),
+    ];
     format!(
-        "{}set statement_timeout = {};\nset lock_timeout = {};\n\
-         set idle_in_transaction_session_timeout = {};\n",
+        "{}set row_security = {};\n{};\n",
         include_str!("../../sql/source/session.sql"),
-        millis(spec.limits.statement),
-        millis(spec.limits.lock),
-        millis(spec.limits.statement),
+        if spec.row_security { "on" } else { "off" },
+        include_str!("../../sql/source/limits.sql")
+            .replace("{limits}", &limits.map(limit).join(", ")),
     )
 }
 
@@ -299,8 +305,12 @@ mod tests {
     #[test]
     fn a_session_sets_every_time_limit() {
         let sql = session_sql(&ConnectSpec::default());
-        for setting in ["statement_timeout = '300000'", "lock_timeout = '10000'", "read_only = on"]
-        {
+        for setting in [
+            "('statement_timeout', 300000)",
+            "('lock_timeout', 10000)",
+            "read_only = on",
+            "row_security = off",
+        ] {
             assert!(sql.contains(setting), "{sql}");
         }
     }

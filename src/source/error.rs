@@ -89,7 +89,12 @@ impl SourceError {
             action: action.to_owned(),
             message: db.message().to_owned(),
             detail: db.detail().map(str::to_owned),
-            hint: db.hint().or_else(|| hint(db.code())).map(str::to_owned),
+            hint: match db.routine() {
+                // "query would be affected by row-level security policy for table …"
+                Some("check_enable_rls") => Some(ROW_SECURITY),
+                _ => db.hint().or_else(|| hint(db.code())),
+            }
+            .map(str::to_owned),
             sqlstate: db.code().code().to_owned(),
             trouble: match db.routine() {
                 // "cached plan must not change result type": the table was altered since the page's
@@ -104,6 +109,8 @@ impl SourceError {
 fn is_about_certificates(cause: &str) -> bool {
     cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls")
 }
+
+const ROW_SECURITY: &str = "A policy of that table would hide rows, in silence. On the source: alter role … bypassrls; or, where the rows that the policy shows are all that is wanted: alter server … options (add row_security 'on');";
 
 /// What to do about a refusal that the source gives no hint for.
 fn hint(code: &SqlState) -> Option<&'static str> {

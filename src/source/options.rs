@@ -102,6 +102,8 @@ pub struct ConnectSpec {
     pub sslkey: Option<String>,
     pub keepalives: Option<bool>,
     pub application_name: Option<String>,
+    /// Whether policies of row security may filter what is read; else the source refuses.
+    pub row_security: bool,
     pub limits: Limits,
     /// `password_required 'false'` of the mapping: a superuser's leave to connect without one.
     pub password_not_required: bool,
@@ -133,6 +135,7 @@ pub fn server_options() -> &'static [&'static str] {
         "lock_timeout",
         "keepalives",
         "application_name",
+        "row_security",
     ]
 }
 
@@ -177,6 +180,7 @@ impl ConnectSpec {
             "lock_timeout" => self.limits.lock = duration(name, value, "ms")?,
             "keepalives" => self.keepalives = Some(boolean(name, value)?),
             "application_name" => self.application_name = text(),
+            "row_security" => self.row_security = boolean(name, value)?,
             "user" => self.user = text(),
             "password" => self.password = Some(Secret::new(value)),
             "sslcert" => self.sslcert = text(),
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn an_option_of_the_mapping_is_none_of_the_server() {
         let refused = ConnectSpec::validate("password", "x", server_options());
-        assert!(matches!(refused, Err(OptionError::Unknown { valid, .. }) if valid.len() == 11));
+        assert!(matches!(refused, Err(OptionError::Unknown { valid, .. }) if valid.len() == 12));
         assert!(ConnectSpec::validate("password", "x", user_mapping_options()).is_ok());
     }
 
@@ -283,7 +287,7 @@ mod tests {
             "hostaddr" => "127.0.0.1",
             "port" => "5432",
             "sslmode" => "verify-full",
-            "keepalives" | "password_required" => "true",
+            "keepalives" | "password_required" | "row_security" => "true",
             name if name.ends_with("_timeout") => "5s",
             _ => "text",
         };

@@ -180,6 +180,7 @@ impl Fixture {
     /// Has the source call a function, which must return true, when the reader reads rows: a row
     /// security policy sees to it, for each row, or once a statement where the function is stable.
     pub fn call_when_read(&self, call: &str) {
+        self.on_stage("alter server lrs_source options (add row_security 'on')");
         self.on_source(&format!(
             "do $$ declare part regclass; begin
                  for part in select 'acid.lrs_statement_new'::regclass union

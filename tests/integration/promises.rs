@@ -1,7 +1,7 @@
 //! What `lrs_extract` promises whatever happens.
 //!
 //! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`],
-//!    [`heap_walk`].
+//!    [`heap_walk`]. What does not arrive, or not as meant, is told: [`nothing_in_silence`].
 //! 2. The checkpoint is the data: [`crash_recovery`], [`resume`].
 //! 3. Nothing is covered before it has settled: [`settle`].
 //! 4. A bad value stops nothing and vanishes nowhere: [`rejects`].
@@ -18,6 +18,7 @@ mod heavy_ties;
 mod hostile_names;
 mod keyset_properties;
 mod never_twice;
+mod nothing_in_silence;
 mod rejects;
 mod resume;
 mod settle;

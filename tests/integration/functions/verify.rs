@@ -228,6 +228,7 @@ fn nothing_can_be_written_on_the_source() {
          alter table acid.lrs_statement_new enable row level security;
          create policy scribble on acid.lrs_statement_new using (acid.scribble())",
     );
+    fixture.on_stage("alter server lrs_source options (add row_security 'on')");
     let call = format!("select * from lrs_extract.verify({EVERYTHING})");
     let refused = refusal(fixture.stage().query(&call, &[]));
     assert_eq!(refused.code().code(), "25006", "{}", whole_text(&refused));
