@@ -182,6 +182,12 @@ pub fn notice(message: &str) {
     ErrorReport::new(code, message.to_owned(), "").report(PgLogLevel::NOTICE);
 }
 
+/// A WARNING to the caller.
+pub fn warning(message: &str) {
+    let code = PgSqlErrorCode::ERRCODE_WARNING;
+    ErrorReport::new(code, message.to_owned(), "").report(PgLogLevel::WARNING);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

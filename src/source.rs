@@ -18,10 +18,12 @@ mod error;
 mod estimate;
 mod heap_page;
 mod heap_walk;
+mod key_progress;
 mod key_walk;
 mod keyset;
 mod leaf;
 mod options;
+mod outside;
 mod page_reader;
 mod partition;
 mod places;
@@ -48,6 +50,7 @@ pub use leaf::{Costs, Leaf};
 pub use options::{
     ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
 };
+pub use outside::Outside;
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
 pub use throttle::{PAUSE, Throttle};
 pub use walk::{Parking, walk};

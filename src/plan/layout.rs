@@ -2,9 +2,10 @@
 
 use super::settled_period::SettledPeriod;
 use crate::backend::time::{Period, from_server};
+use crate::error::warning;
 use crate::ledger::Pipeline;
 use crate::slice::{Interval, PlannedSlice, Width, lay_out};
-use crate::source::{Session, SourceError, Table, TableNames};
+use crate::source::{Outside, Session, SourceError, Table, TableNames};
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
@@ -24,6 +25,16 @@ pub struct Layout {
     pub table: Table,
     pub settled: SettledPeriod,
     pub slices: Vec<PlannedSlice>,
+    /// What is in none of them.
+    pub outside: Option<Outside>,
+}
+
+impl Layout {
+    /// Tells the caller what is not as asked for.
+    pub fn notify(&self) {
+        self.settled.notify();
+        self.outside.iter().for_each(|outside| warning(&outside.to_string()));
+    }
 }
 
 impl LayoutQuery {
@@ -53,6 +64,7 @@ impl LayoutQuery {
         let settled = SettledPeriod::of(self.from, self.to, self.settle, &table, session)?;
         let segments = table.segments(settled.from, settled.to);
         let slices = lay_out(settled.from, settled.to, &segments, self.width, &self.covered);
-        Ok(Layout { table, settled, slices })
+        let outside = Outside::ask(session, &table)?;
+        Ok(Layout { table, settled, slices, outside })
     }
 }

@@ -9,12 +9,12 @@ use super::surveyed_slice::SurveyedSlice;
 use super::walks::{PlannedWalk, WalkQuery};
 use crate::backend::role::current_role;
 use crate::backend::time::Period;
-use crate::error::Failure;
+use crate::error::{Failure, warning};
 use crate::ledger::{self, Pipeline};
 use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::PlannedSlice;
-use crate::source::{ConnectSpec, Session, SourceError, WalkTable, estimates};
+use crate::source::{ConnectSpec, Outside, Session, SourceError, WalkTable, estimates};
 use crate::threads::{RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
@@ -40,6 +40,7 @@ pub struct Survey {
 struct Answer {
     table: WalkTable,
     settled: SettledPeriod,
+    outside: Option<Outside>,
     slices: Vec<SurveyedSlice>,
     walks: Vec<PlannedWalk>,
 }
@@ -70,6 +71,7 @@ pub fn survey(
         estimated(query.run(session)?, &walks, session, page)
     })?;
     answer.settled.notify();
+    answer.outside.iter().for_each(|outside| warning(&outside.to_string()));
     // A session that reads the slices must see all that was visible when they were planned.
     let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
     Ok(Survey {
@@ -102,7 +104,7 @@ fn estimated(
     session: &mut Session,
     page: Option<u64>,
 ) -> Result<Answer, SourceError> {
-    let Layout { table, settled, slices } = layout;
+    let Layout { table, settled, slices, outside } = layout;
     let walk_table = table.for_walk();
     let intervals: Vec<_> = slices.iter().map(PlannedSlice::whole).collect();
     let estimates = estimates(session, &walk_table, &intervals, page)?;
@@ -113,5 +115,5 @@ fn estimated(
     let mut slices: Vec<_> =
         slices.into_iter().zip(intervals).zip(estimates).map(surveyed).collect();
     let walks = walks.run(&table, &mut slices, session)?;
-    Ok(Answer { table: walk_table, settled, slices, walks })
+    Ok(Answer { table: walk_table, settled, outside, slices, walks })
 }

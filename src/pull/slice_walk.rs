@@ -60,7 +60,10 @@ impl SliceWalk {
                 interval: Interval::new(edge, end),
                 estimated_rows: slice.estimated_rows,
             }),
-            (Position::Key(edge), _) => Ok(WalkRange::Keys(Interval::new(edge, end))),
+            (Position::Key(edge), _) => Ok(WalkRange::Keys {
+                interval: Interval::new(edge, end),
+                estimated_rows: slice.estimated_rows,
+            }),
         }
     }
 }

@@ -186,6 +186,11 @@ impl Table {
         partition::segments(&self.sql_name, &self.nodes, from, to)
     }
 
+    /// Whether a part may hold rows without a finite timestamp.
+    pub(super) fn has_unbounded_parts(&self) -> bool {
+        partition::has_unbounded_parts(&self.nodes)
+    }
+
     /// The smallest (or largest) finite timestamp of the table, by its index where it has one;
     /// `None` in an empty table. It stands in for an infinite bound of a period.
     ///

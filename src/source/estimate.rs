@@ -42,6 +42,7 @@ pub fn estimates(
     for some in queries.chunks(AT_ONCE) {
         plans.append(&mut explain(session, some)?);
     }
+    plans.iter().try_for_each(|plan| check_keys(plan, table))?;
     let a_slice = if page.is_some() { 2 } else { 1 };
     Ok(plans.chunks(a_slice).map(estimate).collect())
 }
@@ -60,6 +61,23 @@ fn queries(
     );
     let first = page.map(|rows| Cursor::new(*interval).first_page(table, rows));
     std::iter::once(whole).chain(first)
+}
+
+/// Checks that no window function makes the keys: a page is a part of the rows, which would number
+/// them anew.
+fn check_keys(plan: &Value, table: &WalkTable) -> Result<(), SourceError> {
+    let mut nodes = Vec::new();
+    describe_plan(plan, &mut nodes);
+    if !nodes.iter().any(|node| node.starts_with("WindowAgg")) {
+        return Ok(());
+    }
+    Err(SourceError::permanent(
+        "walk the source by its key",
+        "0A000",
+        format!("a window function makes columns of {} that the pull reads", table.sql_name),
+    )
+    .with_detail("Its values depend on which other rows are there, so they are no key, and change from page to page.")
+    .with_hint("Name a table, or a view whose columns depend on their own row alone."))
 }
 
 /// From the plan of an interval, and that of its first page.
@@ -96,6 +114,32 @@ fn explain(session: &mut Session, queries: &[String]) -> Result<Vec<Value>, Sour
     plans
         .filter(|plans| plans.len() == queries.len())
         .ok_or_else(|| SourceError::permanent(ACTION, "XX000", "EXPLAIN gave no plan"))
+}
+
+/// Whether the source would read a large table from its begin to its end for one of the queries.
+///
+/// # Errors
+/// [`SourceError`] as the source reports it.
+pub(super) fn would_read_everything(
+    session: &mut Session,
+    queries: &[String],
+) -> Result<bool, SourceError> {
+    /// What the planner takes a second of reading for, roughly.
+    const MUCH: f64 = 10_000.0;
+    let plans = explain(session, queries)?;
+    Ok(plans.iter().any(|plan| {
+        let mut nodes = Vec::new();
+        describe_plan(plan, &mut nodes);
+        let reads_all = nodes.iter().any(|node| node.starts_with("Seq Scan"));
+        reads_all && cost_of_reading(plan) > MUCH
+    }))
+}
+
+/// The highest total cost of a node: that of a LIMIT is a share of what is below it.
+fn cost_of_reading(plan: &Value) -> f64 {
+    let own = plan.get("Total Cost").and_then(Value::as_f64).unwrap_or(0.0);
+    let below = plan.get("Plans").and_then(Value::as_array).into_iter().flatten();
+    below.map(cost_of_reading).fold(own, f64::max)
 }
 
 /// Names the nodes from the top down, each kind once: a plan of sixty partitions stays readable.

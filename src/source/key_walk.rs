@@ -3,13 +3,14 @@
 use super::chunk::{ChunkBuilder, Order};
 use super::connect::Mode;
 use super::error::SourceError;
+use super::key_progress::KeyProgress;
 use super::keyset::{Cursor, PageSummary};
 use super::page_reader::{PageRead, PageReader};
 use super::walk_request::BatchEnd;
 use super::window::{WindowWidth, rows_of};
 use crate::slice::{Interval, Key, Position};
 
-/// Walks `interval`, by pages or in windows; returns the end of its last batch, which is left to be handed
+/// Walks `interval`, by pages, whose `progress` is watched, or in windows; returns the end of its last batch, which is left to be handed
 /// over. `None` when nobody wants the rest.
 ///
 /// # Errors
@@ -17,6 +18,7 @@ use crate::slice::{Interval, Key, Position};
 pub(super) fn walk(
     reader: &mut PageReader<'_>,
     interval: Interval,
+    mut progress: Option<KeyProgress>,
     mut windows: Option<WindowWidth>,
 ) -> Result<Option<BatchEnd>, SourceError> {
     let batch = reader.batch();
@@ -39,6 +41,9 @@ pub(super) fn walk(
             }
             rows += read.builder.rows();
             last = of_page.or(last);
+            if let Some(progress) = &mut progress {
+                progress.note(reader, read.builder.rows())?;
+            }
         }
         let end = BatchEnd {
             position: Position::Key(cursor.position()),

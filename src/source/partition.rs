@@ -71,6 +71,22 @@ pub fn segments(
         .collect()
 }
 
+/// Whether a part may hold rows without a finite timestamp: a partition does not that is, or lies in, a
+/// range of time with two ends.
+pub fn has_unbounded_parts(nodes: &[Node]) -> bool {
+    let find = |oid: Option<u32>| nodes.iter().find(|node| Some(node.oid) == oid);
+    let is_bounded = |leaf: &Node| {
+        let mut way = std::iter::successors(Some(leaf), |node| find(node.parent)).take(DEEPEST);
+        way.any(|node| {
+            let range = node.bound.as_deref().and_then(parse_bound);
+            find(node.parent).is_some_and(|parent| parent.cut_by_time)
+                && range.is_some_and(|range| range.from.is_some() && range.to.is_some())
+        })
+    };
+    let is_leaf = |node: &&Node| nodes.iter().all(|other| other.parent != Some(node.oid));
+    nodes.is_empty() || nodes.iter().filter(is_leaf).any(|leaf| !is_bounded(leaf))
+}
+
 /// Levels of partitions that are looked into; what lies deeper is walked whole. No table has as many,
 /// and a source that says so may be lying.
 const DEEPEST: usize = 64;
@@ -180,6 +196,23 @@ mod tests {
         let expected = [("t".to_owned(), at("2025-01-01"), at("2026-01-01"))];
         assert_eq!(shape(&alone, "2025-01-01", "2026-01-01"), expected);
         assert_eq!(shape(&[], "2025-01-01", "2026-01-01"), expected);
+    }
+
+    #[test]
+    fn what_has_no_two_ends_may_hold_rows_outside_of_time() {
+        assert!(has_unbounded_parts(&[]), "a table without partitions");
+        let root =
+            || Node { oid: 1, parent: None, name: "t".into(), bound: None, cut_by_time: true };
+        let with = |leaf: Node| {
+            let march = node(2, 1, "march", &months("2025-03-01", "2025-04-01"), false);
+            let april = node(3, 1, "april", &months("2025-04-01", "2025-05-01"), false);
+            has_unbounded_parts(&[root(), march, april, leaf])
+        };
+        let hash = "FOR VALUES WITH (modulus 2, remainder 0)";
+        assert!(!with(node(4, 3, "april_0", hash, false)), "a part of a month");
+        assert!(with(node(4, 1, "rest", "DEFAULT", false)));
+        let early = "FOR VALUES FROM (MINVALUE) TO ('2025-03-01 00:00:00+00')";
+        assert!(with(node(4, 1, "early", early, false)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::budget::{Budget, Doing};
 use super::connect::Session;
 use super::error::SourceError;
+use super::key_progress::KeyProgress;
 use super::page_reader::{HandOver, PageReader};
 use super::walk_request::{StreamItem, WalkRange, WalkRequest};
 use super::window::WindowWidth;
@@ -35,10 +36,13 @@ pub fn walk(
     budget.now(Doing::Reading);
     let mut reader = PageReader::new(request, budget, session, &mut *hand_over);
     let end = match &request.range {
-        WalkRange::Keys(interval) => key_walk::walk(&mut reader, *interval, None)?,
+        WalkRange::Keys { interval, estimated_rows } => {
+            let progress = KeyProgress::new(interval, *estimated_rows);
+            key_walk::walk(&mut reader, *interval, Some(progress), None)?
+        }
         WalkRange::Windows { interval, estimated_rows } => {
             let windows = WindowWidth::new(interval, *estimated_rows);
-            key_walk::walk(&mut reader, *interval, Some(windows))?
+            key_walk::walk(&mut reader, *interval, None, Some(windows))?
         }
         WalkRange::Heap { scan, blocks, new_versions } => {
             heap_walk::walk(&mut reader, scan, *blocks, *new_versions)?

@@ -24,7 +24,7 @@ pub struct WalkRequest {
 #[derive(Clone, Debug)]
 pub enum WalkRange {
     /// Keys, in their order.
-    Keys(Interval),
+    Keys { interval: Interval, estimated_rows: i64 },
     /// Keys, in windows that follow each other; the rows of each in the order of the heap.
     Windows { interval: Interval, estimated_rows: i64 },
     /// Blocks of a heap, in theirs.

@@ -60,7 +60,7 @@ impl Verification {
         let retry = || RetryPolicy::of(&pipeline.source_limits);
         let query = LayoutQuery::new(&pipeline, &[], period, Vec::new());
         let layout = client.call_with_retry(retry(), move |session| query.run(session))?;
-        layout.settled.notify();
+        layout.notify();
         let client = client.relying_on(layout.settled.committed_until);
         let hashes = Hashes::of(statement, &layout);
         let table = layout.table.for_walk();

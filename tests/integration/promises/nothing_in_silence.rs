@@ -176,3 +176,87 @@ fn limits_of_the_role_on_the_source_stand_where_they_are_stricter() {
     ));
     assert_eq!(Pull::everything().run(&mut fixture.stage()).rows, ROWS);
 }
+
+/// The words of the warnings of a call.
+fn warnings_of(fixture: &Fixture, call: &str) -> String {
+    let (mut stage, notices) = fixture.stage_with_notices();
+    stage.query(call, &[]).expect(call);
+    let said: Vec<String> =
+        notices.all().into_iter().filter(|notice| notice.starts_with("WARNING")).collect();
+    said.join("\n")
+}
+
+#[test]
+fn rows_without_a_finite_timestamp_are_told_of() {
+    let fixture = fixture();
+    fixture.on_source(
+        "alter table acid.lrs_statement_new alter \"timestamp\" drop not null;
+         create table acid.lrs_statement_rest partition of acid.lrs_statement_new default;
+         insert into acid.lrs_statement_rest select null, '{}', n from generate_series(1, 3) n;
+         insert into acid.lrs_statement_rest values ('infinity', '{}', 1), ('-infinity', '{}', 1)",
+    );
+    for call in ["plan", "pull", "verify"] {
+        let call = format!("select * from lrs_extract.{call}('2025-03-01', '2025-08-01')");
+        let said = warnings_of(&fixture, &call);
+        let expected = "acid.lrs_statement_new holds 3 rows without a timestamp, 1 row at '-infinity', 1 row at 'infinity'";
+        assert!(said.contains(expected), "{call}: {said:?}");
+    }
+    fixture.on_source("delete from acid.lrs_statement_rest");
+    let call = "select * from lrs_extract.plan('2025-03-01', '2025-08-01')";
+    assert_eq!(warnings_of(&fixture, call), "");
+}
+
+#[test]
+fn rows_of_a_plain_table_without_a_finite_timestamp_are_told_of() {
+    let fixture = fixture();
+    fixture.on_source(
+        "create table acid.plain as select * from acid.lrs_statement_new;
+         insert into acid.plain select null, '{}', n from generate_series(1, 10001) n;
+         create index on acid.plain (\"timestamp\", actor_id);
+         grant select on acid.plain to reader;
+         analyze acid.plain",
+    );
+    fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.plain'");
+    let call = "select * from lrs_extract.pull('2025-03-01', '2025-08-01')";
+    let said = warnings_of(&fixture, call);
+    assert!(said.contains("more than 10000 rows without a timestamp"), "{said:?}");
+    assert_eq!(fixture.stage_value("select count(*) from pipeline.aidt_raw"), ROWS.to_string());
+}
+
+/// A view whose actors are this expression.
+fn fixture_with_actors(expression: &str) -> Fixture {
+    let fixture = fixture();
+    fixture.on_source(&format!(
+        "create view acid.numbered as
+             select \"timestamp\", full_statement, ({expression})::bigint as actor_id from acid.lrs_statement_new;
+         grant select on acid.numbered to reader"
+    ));
+    fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.numbered'");
+    fixture
+}
+
+#[test]
+fn keys_of_a_window_function_are_refused() {
+    let fixture = fixture_with_actors("row_number() over (order by \"timestamp\")");
+    for call in ["plan", "pull"] {
+        let call = format!("select * from lrs_extract.{call}('2025-03-01', '2025-08-01')");
+        let refused = refusal(fixture.stage().query(&call, &[]));
+        assert_eq!(refused.code().code(), "0A000", "{}", whole_text(&refused));
+    }
+}
+
+#[test]
+fn keys_that_change_from_page_to_page_end_the_run() {
+    let fixture = fixture_with_actors("extract(epoch from clock_timestamp()) * 1000000");
+    fixture.on_source("update acid.lrs_statement_new set \"timestamp\" = '2025-04-01 12:00+00'");
+    let refused = refusal(Pull::everything().batch(200).try_run(&mut fixture.stage()));
+    assert_eq!(refused.code().code(), "55000", "{}", whole_text(&refused));
+    assert!(whole_text(&refused).contains("where it has 300"), "{}", whole_text(&refused));
+}
+
+#[test]
+fn a_view_whose_columns_depend_on_their_own_row_is_pulled() {
+    let fixture = fixture_with_actors("coalesce(actor_id, 0) * 2");
+    assert_eq!(Pull::everything().batch(50).run(&mut fixture.stage()).rows, ROWS);
+    fixture.assert_all_rows();
+}
