@@ -21,13 +21,16 @@ SOURCE_TABLE = "acid.lrs_statement_new"
 TARGET = "pipeline.aidt_raw"
 COLUMNS = 'id, user_id, object_type, "statement", "timestamp"'
 # What the shipped mapping does, in SQL.
-FIELDS = (
-    "(full_statement ->> 'id')::uuid as id, "
-    "coalesce(full_statement #>> '{actor,account,name}', full_statement #>> '{actor,mbox}', "
-    "full_statement #>> '{actor,mbox_sha1sum}', full_statement #>> '{actor,openid}')::varchar as user_id, "
-    "coalesce(full_statement #>> '{object,objectType}', 'Activity')::varchar as object_type, "
-    'full_statement as "statement", "timestamp"'
-)
+EXPRESSIONS = {
+    "id": "(full_statement ->> 'id')::uuid",
+    "user_id": "coalesce(full_statement #>> '{actor,account,name}', full_statement #>> '{actor,mbox}', "
+               "full_statement #>> '{actor,mbox_sha1sum}', full_statement #>> '{actor,openid}')::varchar",
+    "object_type": "coalesce(full_statement #>> '{object,objectType}', 'Activity')::varchar",
+    "statement": "full_statement",
+    "timestamp": '"timestamp"',
+}
+FIELDS = ", ".join(EXPRESSIONS.values())
+NAMED_FIELDS = ", ".join(f'{expression} as "{name}"' for name, expression in EXPRESSIONS.items())
 # Text in, the same hash out on every version.
 FINGERPRINT = "count(*), coalesce(sum(hashtextextended(concat_ws('|', {}), 0)::numeric), 0)"
 
@@ -173,7 +176,7 @@ def script(name, label, version, source, stage, python, file, lossy=False):
 
 
 def sling(version, source, stage, python):
-    query = f"select {FIELDS} from {SOURCE_TABLE} {period(PERIOD)}"
+    query = f"select {NAMED_FIELDS} from {SOURCE_TABLE} {period(PERIOD)}"
 
     def run():
         # The wheel's own program.

@@ -4,6 +4,7 @@ with checkpoint as (
      set watermark = $14,
          watermark_actor_id = $15,
          block_watermark = coalesce($22, block_watermark),
+         rows_read = rows_read + $23,
          rows = rows + $5,
          rejected = rejected + $6,
          bytes = bytes + $7,
@@ -15,6 +16,6 @@ with checkpoint as (
 insert into lrs_extract.batch
   (run_id, batch_no, slice_no, partition, rows, rejected, bytes, last_timestamp, last_actor_id,
    source_wait_ms, transform_ms, insert_ms, elapsed_ms, worker, fallbacks,
-   lock_ms, throttle_ms, wal_bytes)
+   lock_ms, throttle_ms, wal_bytes, rows_read)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $17, $18, $19, $20,
-        $21)
+        $21, $23)

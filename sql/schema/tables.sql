@@ -183,6 +183,7 @@ create table lrs_extract.slice (
   started_at         timestamptz,
   finished_at        timestamptz,
   forgotten          tstzrange[] not null default '{}',
+  rows_read          bigint not null default 0,
   primary key (run_id, slice_no),
   constraint slice_state_check check (state in ('todo', 'running', 'done'))
 ) with (fillfactor = 50);
@@ -200,6 +201,7 @@ comment on column lrs_extract.slice.watermark_actor_id is 'See watermark';
 comment on column lrs_extract.slice.state is 'todo, running or done';
 comment on column lrs_extract.slice.estimated_rows is 'EXPLAIN''s estimate when the run was planned';
 comment on column lrs_extract.slice.rows is 'Rows committed into the target';
+comment on column lrs_extract.slice.rows_read is 'Rows that came from the source';
 comment on column lrs_extract.slice.rejected is 'Rows committed into reject';
 comment on column lrs_extract.slice.bytes is 'Bytes read from the source for them';
 comment on column lrs_extract.slice.worker is 'The number of the worker that has it, from 1; 0 for the caller''s own backend';
@@ -239,6 +241,7 @@ create table lrs_extract.batch (
   throttle_ms    double precision not null default 0,
   wal_bytes      bigint not null default 0,
   finished_at    timestamptz not null default clock_timestamp(),
+  rows_read      bigint not null default 0,
   primary key (run_id, batch_no),
   foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
 ) with (fillfactor = 80);
@@ -248,7 +251,8 @@ comment on column lrs_extract.batch.run_id is 'The run it belongs to';
 comment on column lrs_extract.batch.batch_no is 'Its number within the run, in the order in which batches were begun';
 comment on column lrs_extract.batch.slice_no is 'The slice it is a part of';
 comment on column lrs_extract.batch.partition is 'The source''s partition it came from';
-comment on column lrs_extract.batch.rows is 'Rows inserted into the target';
+comment on column lrs_extract.batch.rows is 'Rows inserted into the target, as the server tells';
+comment on column lrs_extract.batch.rows_read is 'Rows that came from the source; more than rows and rejected together where a trigger or a rule of the target takes rows away';
 comment on column lrs_extract.batch.rejected is 'Rows that went to reject';
 comment on column lrs_extract.batch.last_actor_id is 'See last_timestamp; null where that row has no actor';
 comment on column lrs_extract.batch.elapsed_ms is 'From the batch''s first row asked for to the end of its commit';

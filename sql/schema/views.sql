@@ -51,11 +51,13 @@ select r.run_id,
        r.sqlstate,
        r.error,
        r.detail,
-       r.hint
+       r.hint,
+       s.rows_read
   from lrs_extract.run r
  cross join lateral (
    select pg_catalog.count(*) as slices,
           pg_catalog.count(*) filter (where s.state = 'done') as slices_done,
+          coalesce(pg_catalog.sum(s.rows_read), 0)::bigint as rows_read,
           coalesce(pg_catalog.sum(s.rows), 0)::bigint as rows,
           coalesce(pg_catalog.sum(s.rejected), 0)::bigint as rejected,
           coalesce(pg_catalog.sum(s.bytes), 0)::bigint as bytes,
@@ -82,6 +84,7 @@ comment on column lrs_extract.runs.finished_at is 'When it ended';
 comment on column lrs_extract.runs.slices is 'Slices of the run';
 comment on column lrs_extract.runs.slices_done is 'Those that are pulled to their end';
 comment on column lrs_extract.runs.rows is 'Rows committed into the target';
+comment on column lrs_extract.runs.rows_read is 'Rows that came from the source for them; more than both together where a trigger or a rule of the target takes rows away';
 comment on column lrs_extract.runs.rejected is 'Rows committed into reject';
 comment on column lrs_extract.runs.bytes is 'Bytes read from the source for them';
 comment on column lrs_extract.runs.watermark is 'Up to here the run''s period is pulled without a gap; null once all of it is';
@@ -246,13 +249,16 @@ select t.run_id,
          else case when t.batches = 0 then 'No batch has been committed yet, and no worker is seen.'
                    else 'No step stands out; more jobs while cores are idle.' end
        end,
-       case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end) as advice
+       case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end,
+       case when t.rows_read > t.rows
+            then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice
   from (
     select r.run_id,
            r.pipeline,
            r.target,
            b.batches,
            b.rows,
+           b.rows_read,
            b.bytes,
            b.fallbacks,
            b.seconds,
@@ -263,6 +269,7 @@ select t.run_id,
      cross join lateral (
        select pg_catalog.count(*) as batches,
               coalesce(pg_catalog.sum(b.rows + b.rejected), 0) as rows,
+              coalesce(pg_catalog.sum(b.rows_read), 0) as rows_read,
               coalesce(pg_catalog.sum(b.bytes), 0) as bytes,
               coalesce(pg_catalog.sum(b.fallbacks), 0) as fallbacks,
               coalesce(pg_catalog.sum(b.source_wait_ms), 0) as source,

@@ -16,6 +16,10 @@ pub struct Batch {
     pub slice_no: i32,
     /// Counts from 1; 0 for the caller's own backend.
     pub worker: i32,
+    /// Rows that came from the source. Where the target's triggers and rules leave them alone, each is
+    /// one of `rows` or of `rejected`.
+    pub read: i64,
+    /// Rows that were inserted, as the server tells.
     pub rows: i64,
     pub rejected: i64,
     pub bytes: i64,
@@ -39,7 +43,7 @@ pub struct Batch {
 impl Batch {
     /// Whether no row came with it.
     pub fn is_empty(&self) -> bool {
-        self.rows == 0 && self.rejected == 0
+        self.read == 0 && self.rows == 0 && self.rejected == 0
     }
 }
 
@@ -81,6 +85,7 @@ pub fn record_batch(
                 batch.throttle_ms.into(),
                 stage::take_wal_bytes().into(),
                 block.into(),
+                batch.read.into(),
             ],
         )
     };

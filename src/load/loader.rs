@@ -34,6 +34,9 @@ pub struct RejectedRow {
 /// What a flush did.
 #[derive(Debug, Default)]
 pub struct Loaded {
+    /// Rows that came, those apart that the target was found to have.
+    pub read: u64,
+    /// Rows that were inserted, as the server tells.
     pub rows: u64,
     pub rejects: Vec<RejectedRow>,
     /// Statements whose jsonb the server made.
@@ -155,6 +158,10 @@ impl Loader {
             .flat_map(|(chunk, rows)| (0..rows.rows.len()).map(move |n| (chunk, n)))
             .collect();
         self.insert(&mut pending, &refs, &mut loaded)?;
+        loaded.read = match loaded.rechecked {
+            None => pending.iter().map(|rows| rows.raw.rows.len() as u64).sum(),
+            Some(_) => loaded.rows + loaded.rejects.len() as u64,
+        };
         Ok(loaded)
     }
 

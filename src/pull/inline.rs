@@ -9,7 +9,7 @@ use super::request::PullRequest;
 use super::slice_walk::SliceWalk;
 use crate::backend::client;
 use crate::backend::transaction::Unit;
-use crate::error::{Failure, notice};
+use crate::error::{Failure, notice, warning};
 use crate::ledger::{self, Batch};
 use crate::slice::Slice;
 use pgrx::pg_sys;
@@ -69,6 +69,9 @@ impl Inline {
         }
         loop {
             while let Some(batch) = self.puller.context.committed.pop_front() {
+                if let Some(text) = self.progress.warning(&batch) {
+                    warning(&text);
+                }
                 if let Some(text) = self.progress.add(&batch) {
                     notice(&text);
                 }

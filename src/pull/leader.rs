@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::request::PullRequest;
 use crate::backend::client;
 use crate::backend::latch::{self, POLL_INTERVAL};
-use crate::error::{Failure, notice};
+use crate::error::{Failure, notice, warning};
 use crate::ledger::Batch;
 use crate::pg_compat;
 use crate::pool::{LOCK_CHECK_AFTER, PoolState, WorkerPool, no_slot};
@@ -117,6 +117,9 @@ impl Leader {
         }
         for batch in batches {
             self.last_sign = Instant::now();
+            if let Some(text) = self.progress.warning(&batch) {
+                warning(&text);
+            }
             if let Some(text) = self.progress.add(&batch) {
                 notice(&text);
             }

@@ -11,6 +11,7 @@ pub struct OpenBatch {
     begun: Instant,
     /// What the main thread had waited when the batch began.
     waited_before: Waited,
+    read: u64,
     rows: u64,
     bytes: usize,
     rejected: usize,
@@ -24,6 +25,7 @@ impl OpenBatch {
         OpenBatch {
             begun: Instant::now(),
             waited_before,
+            read: 0,
             rows: 0,
             bytes: 0,
             rejected: 0,
@@ -40,6 +42,7 @@ impl OpenBatch {
 
     /// Adds a flush, which took the place of `dropped` rejects.
     pub fn add_flush(&mut self, loaded: &Loaded, dropped: usize) {
+        self.read += loaded.read.saturating_sub(dropped as u64);
         self.rows += loaded.rows;
         self.rejected += loaded.rejects.len().saturating_sub(dropped);
         self.fallbacks += loaded.fallbacks;
@@ -57,6 +60,7 @@ impl OpenBatch {
         let waited = waited.since(self.waited_before);
         let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Batch {
+            read: count(self.read),
             rows: count(self.rows),
             rejected: count(self.rejected as u64),
             bytes: count(self.bytes as u64),

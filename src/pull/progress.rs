@@ -11,6 +11,8 @@ pub struct Progress {
     slices: HashMap<i32, SliceProgress>,
     estimated: i64,
     done: i64,
+    target: String,
+    warned: bool,
 }
 
 struct SliceProgress {
@@ -37,7 +39,27 @@ impl Progress {
             })
             .collect();
         let estimated = slices.values().map(|s| s.estimated).sum();
-        Progress { begun: Instant::now(), slices, estimated, done: 0 }
+        Progress {
+            begun: Instant::now(),
+            slices,
+            estimated,
+            done: 0,
+            target: request.target.sql_name.clone(),
+            warned: false,
+        }
+    }
+
+    /// Once a run, the text of a WARNING where the target did not take each row of a batch.
+    pub fn warning(&mut self, batch: &Batch) -> Option<String> {
+        let taken_away = batch.read - batch.rows - batch.rejected;
+        if taken_away <= 0 || self.warned {
+            return None;
+        }
+        self.warned = true;
+        Some(format!(
+            "{taken_away} of {} rows of batch {} were neither inserted nor rejected: a trigger or a rule of {} took them away; runs.rows_read counts what was read",
+            batch.read, batch.batch_no, self.target
+        ))
     }
 
     /// Adds a batch; at the end of a slice, returns the text of its NOTICE.

@@ -40,7 +40,7 @@ pub fn headline(facts: &Facts) -> String {
     };
     let done = percent(run.share_done);
     match run.state {
-        RunState::Done if run.rows == 0 && run.rejected == 0 => {
+        RunState::Done if run.rows_read == 0 && run.rows == 0 && run.rejected == 0 => {
             format!("Done in {took}: the source had no rows in this period.")
         }
         RunState::Done => format!("Done: {rows} in {took}, {speed}; {rejected}."),
@@ -250,9 +250,19 @@ pub fn slice_state(slice: &Slice, run: RunState) -> &'static str {
     }
 }
 
-/// What the plan warned of, each with the number of its slices.
+/// Rows that the target took away, and what the plan warned of, each with the number of its slices.
 pub fn warnings(facts: &Facts) -> Vec<String> {
     const MOST: usize = 8;
+    let run = &facts.run;
+    let taken_away = run.rows_read - run.rows - run.rejected;
+    let taken_away = (taken_away > 0).then(|| {
+        format!(
+            "A trigger or a rule of {} took {} of {} rows away.",
+            run.target.as_deref().unwrap_or("the target"),
+            count(taken_away),
+            count(run.rows_read)
+        )
+    });
     let mut warnings: BTreeMap<&str, i64> = BTreeMap::new();
     for warning in facts.slices.iter().filter_map(|s| s.warning.as_deref()) {
         *warnings.entry(warning).or_default() += 1;
@@ -260,7 +270,7 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
     let said = warnings.into_iter().take(MOST).map(|(text, slices)| {
         format!("The plan warned of {}: {}", counted(slices, "slice"), cut(text, 240))
     });
-    said.collect()
+    taken_away.into_iter().chain(said).collect()
 }
 
 /// What the target could not take; none where it took all.

@@ -66,6 +66,8 @@ pub struct Run {
     pub share_done: f64,
     pub rows: i64,
     pub rejected: i64,
+    /// Rows that came from the source.
+    pub rows_read: i64,
     /// Read from the source.
     pub bytes: i64,
     /// Statements whose jsonb the server made.

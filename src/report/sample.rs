@@ -49,7 +49,7 @@ pub fn slowing(batches: usize) -> Facts {
             "to": FIRST + SLICES * 10 * DAY, "batch_size": 50_000, "jobs": 2,
             "commit_mode": "batch", "again": false, "caller": "etl", "target": "pipeline.aidt_raw",
             "started_at": STARTED, "finished_at": end, "share_done": 1.0, "rows": rows,
-            "rejected": 142, "bytes": rows * 2_260, "fallbacks": 12, "rows_per_second": rate,
+            "rejected": 142, "rows_read": rows + 142, "bytes": rows * 2_260, "fallbacks": 12, "rows_per_second": rate,
             "bytes_per_second": rate * 2_260.0,
         },
         "shares": {

@@ -37,6 +37,47 @@ fn a_trigger_that_takes_rows_away_loses_only_them() {
     assert_eq!(fixture.target_rows(), ROWS / 2);
 }
 
+/// Pulls with a trigger or a rule that `sql` makes, which lets no row through.
+fn assert_told_that_all_rows_were_taken_away(commit: &'static str, sql: &str) {
+    let fixture = Fixture::with(&Rows::of(ROWS));
+    fixture.on_stage(sql);
+    let (mut stage, notices) = fixture.stage_with_notices();
+    assert_eq!(Pull::everything().batch(400).commit(commit).run(&mut stage).rows, 0);
+    let said = notices.all();
+    let warned =
+        |n: &&String| n.starts_with("WARNING") && n.contains("neither inserted nor rejected");
+    assert_eq!(said.iter().filter(warned).count(), 1, "{said:#?}");
+    let counts =
+        "select format('%s %s %s %s', state, rows_read, rows, rejected) from lrs_extract.runs";
+    assert_eq!(fixture.stage_value(counts), format!("done {ROWS} 0 0"));
+    for told in ["select advice from lrs_extract.bottleneck", "select lrs_extract.report(1)"] {
+        let told = fixture.stage_value(told);
+        assert!(told.contains("took") && told.contains("rows away"), "{told}");
+        assert!(!told.contains("the source had no rows"), "{told}");
+    }
+}
+
+#[test]
+fn rows_that_a_trigger_takes_away_are_told_of() {
+    for commit in ["batch", "slice", "caller"] {
+        assert_told_that_all_rows_were_taken_away(
+            commit,
+            "create function pipeline.pick() returns trigger language plpgsql as
+                 'begin return null; end';
+             create trigger pick before insert on pipeline.aidt_raw
+                 for each row execute function pipeline.pick()",
+        );
+    }
+}
+
+#[test]
+fn rows_that_a_rule_takes_away_are_told_of() {
+    assert_told_that_all_rows_were_taken_away(
+        "batch",
+        "create rule pick as on insert to pipeline.aidt_raw do instead nothing",
+    );
+}
+
 #[test]
 fn generated_columns_are_generated() {
     let fixture = pulled_after(
