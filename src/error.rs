@@ -159,6 +159,7 @@ impl From<OptionError> for Failure {
             }
             OptionError::Unknown { valid, .. } => Failure::new("HV00D", message)
                 .with_hint(format!("Valid options in this context are: {}.", valid.join(", "))),
+            OptionError::Unsupported { .. } => Failure::new("HV00D", message),
             OptionError::Value { .. } => Failure::new("22023", message)
                 .with_hint("Options are set as: alter server … options (set … '…'); or alter user mapping for … server … options (set … '…');"),
         }

@@ -103,6 +103,7 @@ extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 /// Called by the server when it loads the library.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    pg_compat::keep_backtraces_out_of_errors();
     settings::register();
 }
 

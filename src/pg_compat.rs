@@ -71,6 +71,13 @@ pub fn guc_variables() -> impl Iterator<Item = *const pg_sys::config_generic> {
     (0..usize::try_from(count).unwrap_or(0)).map(move |n| unsafe { *first.add(n) }.cast_const())
 }
 
+/// Errors of this library carry no backtrace in their DETAIL, whatever the server's environment says:
+/// users read it.
+pub fn keep_backtraces_out_of_errors() {
+    // SAFETY: while the library is being loaded, on the only thread.
+    unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
+}
+
 /// Whether this process got a SIGINT.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 

@@ -18,6 +18,7 @@ mod error;
 mod estimate;
 mod heap_page;
 mod heap_walk;
+mod index_advice;
 mod key_progress;
 mod key_walk;
 mod keyset;
@@ -45,6 +46,7 @@ pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, estimates};
+pub use index_advice::index_advice;
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};
 pub use options::{

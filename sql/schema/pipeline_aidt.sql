@@ -25,7 +25,9 @@ begin
   execute pg_catalog.format(
     $create$
       create function lrs_extract.replace_shipped_pipeline() returns trigger
-      language plpgsql set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
+      -- Who may insert a pipeline need not be allowed to delete one.
+      language plpgsql security definer
+      set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
       as $body$
       begin
         delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;

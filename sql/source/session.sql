@@ -5,6 +5,11 @@ set timezone = 'UTC';
 set datestyle = 'ISO, YMD';
 set search_path = pg_catalog;
 set standard_conforming_strings = on;
+-- Text that says all of a value, whatever the role or the database has set.
+set extra_float_digits = 3;
+set intervalstyle = 'postgres';
+set bytea_output = 'hex';
+set xmloption = 'content';
 set jit = off;
 set max_parallel_workers_per_gather = 0;
 -- A page is planned for its own range: partitions, and what an index is worth there, depend on it.

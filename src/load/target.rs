@@ -76,7 +76,8 @@ impl Target {
             .with_hint("Name a permanent table, with its schema, in target_table of the pipeline; pull also takes commit => 'caller', and then loads in the caller's own session."))
     }
 
-    /// Checks, before anything is read, that the role may insert into the columns of `names`.
+    /// Checks, before anything is read, that the current role, which the target was described for, may
+    /// insert into the columns of `names`.
     ///
     /// # Errors
     /// 42501 naming the column.
@@ -90,7 +91,11 @@ impl Target {
                     "42501",
                     format!("permission denied for column \"{name}\" of {}", self.sql_name),
                 )
-                .with_hint(format!("grant insert on {} to …;", self.sql_name)));
+                .with_hint(format!(
+                    "grant insert on {} to {};",
+                    self.sql_name,
+                    pgrx::spi::quote_identifier(role::current_role_name()?)
+                )));
             }
         }
         Ok(())

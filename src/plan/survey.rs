@@ -36,6 +36,19 @@ pub struct Survey {
     pub walks: Vec<PlannedWalk>,
 }
 
+impl Survey {
+    /// Why there is nothing to walk, where there is not.
+    pub fn why_nothing(&self) -> String {
+        if self.from >= self.to {
+            "nothing of the period has settled".to_owned()
+        } else if self.slices.is_empty() {
+            format!("no partition of {} holds rows of the period", self.table.sql_name)
+        } else {
+            "the period is covered".to_owned()
+        }
+    }
+}
+
 /// What the source answers, in one session.
 struct Answer {
     table: WalkTable,

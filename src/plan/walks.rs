@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
 use crate::slice::{Heap, Interval};
-use crate::source::{Costs, Leaf, Session, SourceError, Table, TableNames};
+use crate::source::{Costs, Leaf, Session, SourceError, Table, index_advice};
 
 /// A stretch of one partition, and how it is walked.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl WalkQuery {
                 Some((table, relation)) => Leaf::ask(session, relation, table)?,
                 None => None,
             };
-            self.walks_of(group, &table.names, leaf, correlation, costs, &mut walks)?;
+            self.walks_of(group, table, leaf, correlation, costs, &mut walks)?;
         }
         Ok(walks)
     }
@@ -204,7 +204,7 @@ impl WalkQuery {
     fn walks_of(
         &self,
         group: &mut [SurveyedSlice],
-        names: &TableNames,
+        table: &Table,
         leaf: Option<Leaf>,
         correlation: Option<f32>,
         costs: Costs,
@@ -236,7 +236,7 @@ impl WalkQuery {
         });
         for slice in group.iter_mut() {
             if way != Way::Heap {
-                slice.warning = warning(slice, correlation, names, self.mode);
+                slice.warning = warning(slice, correlation, table, self.mode);
             }
             if !slice.planned.left.is_empty() {
                 slice.way.clone_from(&reason);
@@ -303,13 +303,13 @@ fn adjacent(pieces: impl Iterator<Item = (Interval, i64)>) -> Vec<(Interval, i64
 fn warning(
     slice: &SurveyedSlice,
     correlation: Option<f32>,
-    names: &TableNames,
+    table: &Table,
     mode: WalkMode,
 ) -> Option<String> {
     if slice.estimate.no_index {
         return Some(format!(
-            "no index serves the walk: each page sorts or reads everything. Create one on the source: create index concurrently on {} (\"{}\", {});",
-            slice.planned.partition, names.timestamp, names.actor
+            "no index serves the walk: each page sorts or reads everything. {}",
+            index_advice(table, &slice.planned.partition)
         ));
     }
     let correlation = correlation?;

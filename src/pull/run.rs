@@ -39,9 +39,10 @@ impl Run {
         unsafe { &mut *pool }.keep(lock);
         let page = Some(arguments.batch.rows());
         let survey = survey(&arguments.pipeline, arguments.period, arguments.again, page)?;
+        let nothing = survey.why_nothing();
         let request = Arc::new(PullRequest::new(arguments, survey)?);
         let execution = if request.slices.is_empty() {
-            notice("nothing to do: the period is covered, or holds no partition");
+            notice(&format!("nothing to do: {nothing}"));
             Execution::Nothing
         } else {
             match arguments.commit {

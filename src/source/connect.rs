@@ -194,7 +194,7 @@ impl Session {
         let failed = |e: postgres::Error| SourceError::from_client(action, &e);
         let no_boolean = |what: String| {
             SourceError::permanent(action, "42804", what)
-                .with_hint("pause_while must be a query that returns one boolean.")
+                .with_hint("pause_while must be a query that gives one boolean.")
         };
         let mut transaction =
             self.client.build_transaction().read_only(true).start().map_err(failed)?;
@@ -205,7 +205,14 @@ impl Session {
             [row] => row
                 .try_get::<_, Option<bool>>(0)
                 .map(|answer| answer.unwrap_or(false))
-                .map_err(|e| no_boolean(e.to_string())),
+                .map_err(|_| {
+                    no_boolean(match row.columns() {
+                        [column] => {
+                            format!("the query returned a value of type {}", column.type_())
+                        }
+                        columns => format!("the query returned {} columns", columns.len()),
+                    })
+                }),
             rows => Err(no_boolean(format!("the query returned {} rows", rows.len()))),
         }
     }
@@ -243,9 +250,8 @@ fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, Sourc
     if local {
         config.host_path(Path::new(host));
     } else {
-        if spec.host.is_some() || spec.hostaddr.is_none() {
-            config.host(host);
-        }
+        // An address alone stands for the name too, as libpq has it where no name is verified.
+        config.host(spec.host.as_deref().or(spec.hostaddr.as_deref()).unwrap_or(host));
         if let Some(addr) = spec.hostaddr.as_deref().and_then(|a| a.parse().ok()) {
             config.hostaddr(addr);
         }

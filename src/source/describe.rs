@@ -49,7 +49,9 @@ pub struct Table {
     /// The encoding of the source's database, as PostgreSQL names it.
     pub encoding: String,
     oid: u32,
-    nodes: Vec<Node>,
+    /// `relkind`.
+    pub(super) kind: u8,
+    pub(super) nodes: Vec<Node>,
 }
 
 /// The part of a [`Table`] that the walk needs, in a form that travels to a worker.
@@ -106,6 +108,8 @@ impl WalkTable {
 }
 
 const ACTION: &str = "read the source table's description";
+/// `server_version_num` of the oldest source.
+const OLDEST: i32 = 130_000;
 
 impl Table {
     /// Asks the source about the table of `names`.
@@ -120,6 +124,17 @@ impl Table {
             SourceError::permanent(ACTION, "42P01", format!("no table {} there", names.table))
                 .with_hint("source_table of the pipeline is read with its schema: 'acid.lrs_statement_new'.")
         })?;
+        let version: i32 = get(row, "version")?;
+        if version < OLDEST {
+            return Err(SourceError::permanent(
+                ACTION,
+                "0A000",
+                format!(
+                    "the source is PostgreSQL {}; lrs_extract needs 13 or later",
+                    version / 10_000
+                ),
+            ));
+        }
         let oid: u32 = get(row, "oid")?;
         let kind: i8 = get(row, "relkind")?;
         if !b"rpvmf".contains(&kind.cast_unsigned()) {
@@ -149,11 +164,12 @@ impl Table {
             names: names.clone(),
             statement_kind,
             sql_name: get(row, "name")?,
-            version: get(row, "version")?,
+            version,
             block_size: get::<i32>(row, "block_size")?.unsigned_abs(),
             clock,
             encoding: get(row, "encoding")?,
             oid,
+            kind: kind.cast_unsigned(),
             nodes,
         })
     }

@@ -144,8 +144,8 @@ fn classify(code: &SqlState, message: &str) -> Trouble {
             Trouble::StatementTimeout
         };
     }
-    if code.code() == "25P04" {
-        // transaction_timeout, from 17 on: a page is a transaction.
+    if ["25P04", "72000"].contains(&code.code()) {
+        // transaction_timeout, from 17 on, and a snapshot too old: a page is a transaction.
         return Trouble::StatementTimeout;
     }
     let transient = [
@@ -181,6 +181,7 @@ mod tests {
         assert_eq!(classify(&SqlState::TOO_MANY_CONNECTIONS, ""), Trouble::Transient);
         assert_eq!(classify(&SqlState::UNDEFINED_TABLE, ""), Trouble::Permanent);
         assert_eq!(classify(&SqlState::INVALID_PASSWORD, ""), Trouble::Permanent);
+        assert_eq!(classify(&SqlState::from_code("72000"), ""), Trouble::StatementTimeout);
     }
 
     #[test]

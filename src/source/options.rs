@@ -117,9 +117,41 @@ pub struct ConnectSpec {
 pub enum OptionError {
     #[error("invalid option \"{name}\"")]
     Unknown { name: String, valid: &'static [&'static str] },
+    #[error("option \"{name}\" of libpq is not supported here: {reason}")]
+    Unsupported { name: String, reason: &'static str },
     #[error("invalid value for option \"{name}\": {reason}")]
     Value { name: String, reason: String },
 }
+
+/// Options that libpq has and this wrapper has not, and why.
+const UNSUPPORTED: [(&str, &str); 17] = [
+    (
+        "channel_binding",
+        "the client binds the channel wherever server and TLS can, and requires it nowhere",
+    ),
+    ("client_encoding", "the client speaks UTF8"),
+    ("fallback_application_name", "application_name has a default"),
+    ("gssdelegation", "the client has no GSSAPI"),
+    ("gssencmode", "the client has no GSSAPI"),
+    ("gsslib", "the client has no GSSAPI"),
+    ("krbsrvname", "the client has no GSSAPI"),
+    ("load_balance_hosts", "a server is one host"),
+    (
+        "options",
+        "the session's settings are the extension's own; set others for the role: alter role … set …",
+    ),
+    ("passfile", "the password is in the user mapping"),
+    ("replication", "sessions are plain ones"),
+    (
+        "require_auth",
+        "the client takes what the server asks for; a caller who is no superuser is held to a password",
+    ),
+    ("service", "write its parameters as options"),
+    ("sslcrl", "the client reads no revocation list"),
+    ("sslcrldir", "the client reads no revocation list"),
+    ("target_session_attrs", "a server is one host; name the standby itself"),
+    ("tcp_user_timeout", "it is 60 s"),
+];
 
 /// The options that a foreign server takes.
 pub fn server_options() -> &'static [&'static str] {
@@ -158,6 +190,7 @@ impl ConnectSpec {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
         let text = || Some(value.to_owned());
         match name {
+            "host" if value.contains(',') => return Err(bad(name, "one host, not a list")),
             "host" => self.host = text(),
             "hostaddr" => {
                 let parsed: Result<std::net::IpAddr, _> = value.parse();
@@ -201,6 +234,9 @@ impl ConnectSpec {
         valid: &'static [&'static str],
     ) -> Result<(), OptionError> {
         if !valid.contains(&name) {
+            if let Some((_, reason)) = UNSUPPORTED.iter().find(|(known, _)| *known == name) {
+                return Err(OptionError::Unsupported { name: name.to_owned(), reason });
+            }
             return Err(OptionError::Unknown { name: name.to_owned(), valid });
         }
         ConnectSpec::default().set(name, value)
@@ -279,6 +315,21 @@ mod tests {
         let refused = ConnectSpec::validate("password", "x", server_options());
         assert!(matches!(refused, Err(OptionError::Unknown { valid, .. }) if valid.len() == 12));
         assert!(ConnectSpec::validate("password", "x", user_mapping_options()).is_ok());
+    }
+
+    #[test]
+    fn an_option_of_libpq_is_refused_with_the_reason() {
+        for name in ["channel_binding", "target_session_attrs", "service"] {
+            let refused = ConnectSpec::validate(name, "x", server_options());
+            assert!(matches!(refused, Err(OptionError::Unsupported { .. })), "{name}: {refused:?}");
+        }
+        assert!(UNSUPPORTED.iter().all(|(name, _)| !server_options().contains(name)));
+    }
+
+    #[test]
+    fn a_list_of_hosts_is_refused_when_it_is_set() {
+        let refused = ConnectSpec::validate("host", "db1,db2", server_options());
+        assert!(matches!(refused, Err(OptionError::Value { .. })), "{refused:?}");
     }
 
     #[test]

@@ -71,6 +71,24 @@ pub fn segments(
         .collect()
 }
 
+/// The tables at the ends of the tree below the node of that name; the name itself where there is no
+/// such node.
+pub fn leaves_below(nodes: &[Node], name: &str) -> Vec<String> {
+    let Some(top) = nodes.iter().find(|node| node.name == name) else {
+        return vec![name.to_owned()];
+    };
+    let (mut leaves, mut open) = (Vec::new(), vec![top]);
+    while let Some(node) = open.pop() {
+        let before = open.len();
+        open.extend(nodes.iter().filter(|other| other.parent == Some(node.oid)));
+        if open.len() == before {
+            leaves.push(node.name.clone());
+        }
+    }
+    leaves.sort();
+    leaves
+}
+
 /// Whether a part may hold rows without a finite timestamp: a partition does not that is, or lies in, a
 /// range of time with two ends.
 pub fn has_unbounded_parts(nodes: &[Node]) -> bool {

@@ -152,8 +152,43 @@ impl Mapping {
     }
 }
 
+/// The keys of an entry, and what each may be.
+const KEYS: [(&str, &str); 7] = [
+    ("path", r#"an array of keys and indexes, such as ["actor", "mbox"]"#),
+    ("first_of", r#"an array of paths, such as [["actor", "mbox"], ["actor", "openid"]]"#),
+    ("source", r#"the name of a column of the source, such as "timestamp""#),
+    ("statement", "true"),
+    ("const", "a text, a number or null"),
+    ("default", "a text, a number or null"),
+    ("on_bad_value", r#""reject", "null" or "abort""#),
+];
+
+/// Says what is wrong with an entry that cannot be read: what was written, and what may be.
+fn complaint(value: &Value) -> String {
+    let Value::Object(entries) = value else {
+        return format!(r#"{value} is no object; write an origin, such as {{"path": ["id"]}}"#);
+    };
+    for (key, written) in entries {
+        let Some((_, expected)) = KEYS.iter().find(|(known, _)| known == key) else {
+            let known = KEYS.map(|(key, _)| key).join(", ");
+            return format!("\"{key}\" is no key of it; the keys are {known}");
+        };
+        let alone = Value::Object([(key.clone(), written.clone())].into_iter().collect());
+        if serde_json::from_value::<Written>(alone).is_err() {
+            return format!("{key} is {written}, and must be {expected}");
+        }
+    }
+    "it cannot be read".into()
+}
+
 fn read_column(column: &str, value: Value) -> Result<ColumnMapping, String> {
-    let written: Written = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    let written: Written = serde_json::from_value(value.clone()).map_err(|_| complaint(&value))?;
+    let all_paths = written.path.iter().chain(written.first_of.iter().flatten());
+    if all_paths.into_iter().any(Vec::is_empty) {
+        return Err(
+            r#"a path needs at least one key; {"statement": true} is the whole statement"#.into()
+        );
+    }
     let paths = |paths: Vec<Vec<Step>>| -> Vec<Vec<String>> {
         paths.into_iter().map(|p| p.into_iter().map(Step::into_text).collect()).collect()
     };
@@ -252,6 +287,23 @@ mod tests {
     }
 
     #[test]
+    fn a_complaint_says_what_was_written_and_what_may_be() {
+        let complaint = |json: &str| one(json).unwrap_err().to_string();
+        for (json, said) in [
+            (r#""id""#, r#""id" is no object; write an origin, such as {"path": ["id"]}"#),
+            (r#"{"path": "id"}"#, r#"path is "id", and must be an array of keys and indexes"#),
+            (
+                r#"{"path": ["id"], "on_bad_value": 1}"#,
+                r#"on_bad_value is 1, and must be "reject""#,
+            ),
+            (r#"{"paht": ["id"]}"#, r#""paht" is no key of it; the keys are path, first_of"#),
+            (r#"{"path": []}"#, "a path needs at least one key"),
+        ] {
+            assert!(complaint(json).contains(said), "{json}: {}", complaint(json));
+        }
+    }
+
+    #[test]
     fn what_is_unknown_or_ambiguous_is_refused_with_the_column() {
         for bad in [
             r#"{"path": ["x"], "pathh": ["y"]}"#,
@@ -263,6 +315,8 @@ mod tests {
             r#"{"first_of": []}"#,
             r#"{"path": ["x"], "on_bad_value": "ignore"}"#,
             r#""id""#,
+            r#"{"path": []}"#,
+            r#"{"first_of": [["id"], []]}"#,
         ] {
             let refused = one(bad);
             assert!(

@@ -124,7 +124,60 @@ fn fixture_without_index(rows: i64) -> Fixture {
 
 /// How the advice names the index that is missing in the first of the partitions.
 const MISSING_INDEX: &str =
-    r#"create index concurrently on acid.lrs_statement_2025_03 ("timestamp", actor_id);"#;
+    r#"create index concurrently on acid.lrs_statement_2025_03 ("timestamp", "actor_id");"#;
+
+/// What the plan warns of.
+fn plan_warnings(fixture: &Fixture) -> Vec<String> {
+    let sql = "select distinct warning from lrs_extract.plan('2025-03-01', '2025-08-01')
+                where warning is not null order by 1";
+    let rows = fixture.stage().query(sql, &[]).expect("a plan");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[test]
+fn the_statements_that_create_a_missing_index_run_as_they_stand() {
+    let fixture = fixture_without_index(500);
+    fixture.on_source(
+        "alter table acid.lrs_statement_new rename actor_id to \"Actor \"\"Id\";
+         alter table acid.lrs_statement_new detach partition acid.lrs_statement_2025_03;
+         create table acid.\"March, 2025\" partition of acid.lrs_statement_new
+             for values from ('2025-03-01') to ('2025-04-01') partition by hash (\"timestamp\");
+         create table acid.march_0 partition of acid.\"March, 2025\" for values with (modulus 2, remainder 0);
+         create table acid.march_1 partition of acid.\"March, 2025\" for values with (modulus 2, remainder 1);
+         insert into acid.lrs_statement_new select * from acid.lrs_statement_2025_03;
+         analyze",
+    );
+    fixture.on_stage(r#"update lrs_extract.pipeline set actor_column = 'Actor "Id', walk = 'key'"#);
+    let warnings = plan_warnings(&fixture);
+    assert_eq!(warnings.len(), 5, "{warnings:#?}");
+    for warning in &warnings {
+        let (_, statements) = warning.split_once("on the source: ").expect("statements");
+        for statement in statements.split_inclusive(';') {
+            // Each on its own: CONCURRENTLY runs in no transaction block.
+            fixture.on_source(statement.trim());
+        }
+    }
+    fixture.on_source("analyze");
+    let left = plan_warnings(&fixture);
+    assert!(!left.iter().any(|warning| warning.contains("no index")), "{left:#?}");
+    assert_eq!(Pull::everything().run(&mut fixture.stage()).rows, 500);
+}
+
+#[test]
+fn a_view_without_an_index_is_no_table_to_create_one_on() {
+    let fixture = fixture_without_index(500);
+    fixture.on_source(
+        "create view acid.seen as select * from acid.lrs_statement_new;
+         grant select on acid.seen to reader",
+    );
+    fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.seen'");
+    let warnings = plan_warnings(&fixture);
+    assert!(
+        warnings.iter().all(|w| w.contains("acid.seen is a view") && !w.contains("concurrently")),
+        "{warnings:#?}"
+    );
+    assert!(!warnings.is_empty());
+}
 
 #[test]
 fn a_missing_index_is_named_where_the_source_is_waited_for() {

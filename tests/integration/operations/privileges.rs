@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-use crate::fixture::{Fixture, Pull, READER_PASSWORD, Rows, TRUSTED, refusal, whole_text};
+use crate::fixture::{Fixture, Pair, Pull, READER_PASSWORD, Rows, TRUSTED, refusal, whole_text};
 
 /// What a role that is no superuser needs, in the order of the statements below.
 #[derive(Clone, Copy, PartialEq)]
@@ -286,4 +286,22 @@ fn a_schema_of_somebody_else_is_not_moved_into() {
     assert!(refused.message().contains(&role), "{}", whole_text(&refused));
     fixture
         .on_stage("alter schema lrs_extract owner to current_user; create extension lrs_extract");
+}
+
+#[test]
+fn who_may_insert_a_pipeline_needs_no_other_right_to_it() {
+    let fixture = Fixture::bare(Pair::shared());
+    let role = format!("{}_author", fixture.db);
+    fixture.on_stage(&format!(
+        "create role {role} login password 'x'; grant usage on schema lrs_extract to {role};
+         grant insert on lrs_extract.pipeline to {role}"
+    ));
+    let mut author = fixture.stage_as(&role, "x");
+    author
+        .batch_execute(
+            r#"insert into lrs_extract.pipeline (name, mapping) values ('mine', '{"id": {"path": ["id"]}}')"#,
+        )
+        .expect("a pipeline");
+    let refused = refusal(author.batch_execute("delete from lrs_extract.pipeline"));
+    assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
 }

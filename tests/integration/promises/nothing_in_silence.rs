@@ -260,3 +260,27 @@ fn a_view_whose_columns_depend_on_their_own_row_is_pulled() {
     assert_eq!(Pull::everything().batch(50).run(&mut fixture.stage()).rows, ROWS);
     fixture.assert_all_rows();
 }
+
+#[test]
+fn further_columns_arrive_whole_whatever_the_role_has_set() {
+    let fixture = fixture();
+    let role = format!("{}_styled", fixture.db);
+    fixture.on_source(&format!(
+        "alter table acid.lrs_statement_new add score float8 default 0.1::float8 + 0.2,
+             add took interval default '-3 days -04:05:06', add raw bytea default '\\xc3a9';
+         create role {role} login password 'secret' in role reader;
+         alter role {role} set extra_float_digits = 0;
+         alter role {role} set intervalstyle = 'sql_standard';
+         alter role {role} set bytea_output = 'escape'"
+    ));
+    fixture.on_stage(&format!(
+        "alter table pipeline.aidt_raw add score float8, add took interval, add raw bytea;
+         alter user mapping for current_user server lrs_source options (set user '{role}', set password 'secret');
+         update lrs_extract.pipeline set mapping = mapping ||
+             '{{\"score\": {{\"source\": \"score\"}}, \"took\": {{\"source\": \"took\"}}, \"raw\": {{\"source\": \"raw\"}}}}'"
+    ));
+    assert_eq!(Pull::everything().run(&mut fixture.stage()).rows, ROWS);
+    let whole = "select count(*) from pipeline.aidt_raw
+                  where score = 0.1::float8 + 0.2 and took = interval '-3 days -04:05:06' and raw = '\\xc3a9'";
+    assert_eq!(fixture.stage_value(whole), ROWS.to_string());
+}

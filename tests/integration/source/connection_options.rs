@@ -44,6 +44,30 @@ fn an_unknown_mapping_option_is_refused_with_the_list_of_valid_ones() {
 }
 
 #[test]
+fn an_option_of_libpq_that_is_not_supported_is_refused_with_the_reason() {
+    for (option, said) in [
+        ("channel_binding 'require'", "binds the channel"),
+        ("options '-c geqo=off'", "alter role"),
+        ("tcp_user_timeout '5s'", "60 s"),
+        ("sslcrl '/x'", "revocation"),
+        ("passfile '/x'", "user mapping"),
+        ("service 'x'", "as options"),
+        ("target_session_attrs 'standby'", "name the standby"),
+    ] {
+        let sql = format!("create server s foreign data wrapper lrs_extract options ({option})");
+        assert_refused(&sql, &["HV00D", "libpq", said]);
+    }
+}
+
+#[test]
+fn a_list_of_hosts_is_refused_as_it_is_set() {
+    assert_refused(
+        "create server s foreign data wrapper lrs_extract options (host 'db1,db2')",
+        &["22023", "one host"],
+    );
+}
+
+#[test]
 fn a_password_among_the_server_options_is_refused() {
     assert_refused(
         "create server s foreign data wrapper lrs_extract options (password 'geheim')",

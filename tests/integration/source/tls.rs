@@ -61,11 +61,14 @@ impl Reach<'_> {
         });
         fixture.on_stage(&format!(
             "create server lrs_source foreign data wrapper lrs_extract options (
-                 host '{}', hostaddr '127.0.0.1', port '{}', dbname '{}', sslmode '{}' {root});
+                 {} hostaddr '127.0.0.1', port '{}', dbname '{}', sslmode '{}' {root});
              create user mapping for current_user server lrs_source
                  options (user 'reader', password 'correct horse');
              update lrs_extract.pipeline set retries = 1, retry_delay = '10 ms'",
-            self.host,
+            match self.host {
+                "" => String::new(),
+                host => format!("host '{host}',"),
+            },
             source.port(),
             fixture.db,
             self.sslmode
@@ -134,6 +137,14 @@ fn prefer_connects_to_a_server_without_tls() {
 #[test]
 fn require_encrypts_and_asks_nothing() {
     with_tls("require", WRONG_HOST, None).assert_connects(true);
+}
+
+#[test]
+fn an_address_alone_connects_where_no_name_is_verified() {
+    for sslmode in ["prefer", "require"] {
+        with_tls(sslmode, "", None).assert_connects(true);
+    }
+    without_tls("disable").assert_connects(false);
 }
 
 #[test]

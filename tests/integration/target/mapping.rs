@@ -94,6 +94,16 @@ fn a_column_that_is_not_named_takes_its_default() {
 }
 
 #[test]
+fn a_refusal_shows_no_backtrace() {
+    let fixture = fixture();
+    fixture.on_stage("update lrs_extract.pipeline set mapping = '{\"id\": \"id\"}'");
+    let refused = refusal(Pull::everything().try_run(&mut fixture.stage()));
+    let said = whole_text(&refused);
+    assert!(said.contains("write an origin") && !said.contains("backtrace"), "{said}");
+    assert!(!said.contains(".rs:") && !said.contains("at /"), "{said}");
+}
+
+#[test]
 fn an_unknown_key_is_refused() {
     assert_refused(r#"{"id": {"paht": ["id"]}}"#, "paht");
 }
