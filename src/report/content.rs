@@ -254,7 +254,7 @@ pub fn slice_state(slice: &Slice, run: RunState) -> &'static str {
 pub fn warnings(facts: &Facts) -> Vec<String> {
     const MOST: usize = 8;
     let run = &facts.run;
-    let taken_away = run.rows_read - run.rows - run.rejected;
+    let taken_away = run.rows_read.saturating_sub(run.rows).saturating_sub(run.rejected);
     let taken_away = (taken_away > 0).then(|| {
         format!(
             "A trigger or a rule of {} took {} of {} rows away.",
