@@ -25,12 +25,15 @@ begin
   execute pg_catalog.format(
     $create$
       create function lrs_extract.replace_shipped_pipeline() returns trigger
-      -- Who may insert a pipeline need not be allowed to delete one.
-      language plpgsql security definer
+      language plpgsql
       set search_path = pg_catalog, pg_temp set intervalstyle = 'postgres'
       as $body$
       begin
-        delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;
+        -- Who may insert a pipeline need not be allowed to replace one.
+        if has_table_privilege('lrs_extract.pipeline', 'select')
+           and has_table_privilege('lrs_extract.pipeline', 'delete') then
+          delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;
+        end if;
         return new;
       end
       $body$

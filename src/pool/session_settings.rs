@@ -2,8 +2,9 @@
 
 #![allow(unsafe_code)]
 
+use crate::backend::transaction::catching;
 use crate::pg_compat;
-use pgrx::pg_sys;
+use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ffi::{CStr, CString};
 
@@ -28,6 +29,17 @@ const OWN: [&str; 15] = [
     "transaction_timeout",
 ];
 
+/// What bears on the rows themselves, and so is carried whatever has set it: the worker's login may have
+/// another value.
+const ALWAYS: [&str; 6] = [
+    "datestyle",
+    "default_toast_compression",
+    "search_path",
+    "synchronous_commit",
+    "timezone",
+    "work_mem",
+];
+
 /// A setting that a new session of the same login need not have: set in the session, or by ALTER ROLE
 /// and ALTER DATABASE, which may have changed since.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,7 +59,8 @@ impl Setting {
         let carried = variables.filter(|variable| {
             let from_session = matches!(
                 variable.source,
-                pg_sys::GucSource::PGC_S_DATABASE
+                pg_sys::GucSource::PGC_S_GLOBAL
+                    | pg_sys::GucSource::PGC_S_DATABASE
                     | pg_sys::GucSource::PGC_S_USER
                     | pg_sys::GucSource::PGC_S_DATABASE_USER
                     | pg_sys::GucSource::PGC_S_CLIENT
@@ -58,7 +71,7 @@ impl Setting {
                 variable.context,
                 pg_sys::GucContext::PGC_USERSET | pg_sys::GucContext::PGC_SUSET
             );
-            from_session && may_be_set
+            may_be_set && (from_session || is_always_carried(variable))
         });
         carried
             .filter_map(|variable| {
@@ -91,20 +104,35 @@ impl Setting {
             true => pg_sys::GucContext::PGC_SUSET,
             false => pg_sys::GucContext::PGC_USERSET,
         };
-        // SAFETY: inside a transaction, which some checks need; the caller was allowed to set it.
-        unsafe {
-            pg_sys::StartTransactionCommand();
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                context,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SET,
-                true,
-                pg_sys::WARNING as i32,
-                false,
-            );
-            pg_sys::CommitTransactionCommand();
+        let outcome = catching(|| {
+            // SAFETY: inside a transaction, which some checks need; the caller was allowed to set it. As
+            // a client does when it connects: a value that cannot be used is no error then.
+            unsafe {
+                pg_sys::StartTransactionCommand();
+                pg_sys::set_config_option(
+                    name.as_ptr(),
+                    value.as_ptr(),
+                    context,
+                    pg_sys::GucSource::PGC_S_CLIENT,
+                    pg_sys::GucAction::GUC_ACTION_SET,
+                    true,
+                    pg_sys::WARNING as i32,
+                    false,
+                );
+                pg_sys::CommitTransactionCommand();
+            }
+            Ok(())
+        });
+        if let Err(failure) = outcome {
+            // SAFETY: the transaction is the one that was begun above.
+            unsafe { pg_sys::AbortCurrentTransaction() };
+            warning!("lrs_extract could not set {} in a worker: {failure}", self.name);
         }
     }
+}
+
+fn is_always_carried(variable: &pg_sys::config_generic) -> bool {
+    // SAFETY: a name ends with a zero byte.
+    let name = unsafe { CStr::from_ptr(variable.name) }.to_bytes();
+    ALWAYS.iter().any(|always| always.as_bytes().eq_ignore_ascii_case(name))
 }

@@ -124,7 +124,7 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         "42501" => "Grant it on the source: grant usage on schema … to …; grant select on … to …;",
         "42P01" | "42703" => "Check the names in lrs_extract.pipeline.",
         "57014" => {
-            "Raise the option statement_timeout: alter server … options (set statement_timeout '…'); and see lrs_extract.plan for a missing index."
+            "Raise the option statement_timeout: alter server … options (set statement_timeout '…'); and on the source that of the role or the database, where one is stricter; see lrs_extract.plan for a missing index."
         }
         "53300" => "Raise max_connections on the source, or call pull with fewer jobs.",
         code if code.starts_with("28") => {

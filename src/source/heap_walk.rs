@@ -314,7 +314,7 @@ fn too_long(scan: &HeapScan, error: SourceError) -> SourceError {
             )),
             ..error
         }
-        .with_hint("Raise the option statement_timeout for it: alter server … options (set statement_timeout '…'); the same call continues from there."),
+        .with_hint("Raise the option statement_timeout for it: alter server … options (set statement_timeout '…'); and on the source that of the role or the database, where one is stricter. The same call continues from there."),
         _ => error,
     }
 }

@@ -2,8 +2,8 @@
 
 use super::connect::Session;
 use super::describe::Table;
-use super::error::SourceError;
-use super::estimate::would_read_everything;
+use super::error::{SourceError, Trouble};
+use super::estimate::would_take_long;
 use super::sql::quote_identifier;
 use std::fmt;
 
@@ -15,7 +15,7 @@ const ACTION: &str = "look for rows without a finite timestamp";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
     table: String,
-    /// `None` where nobody looked: no index serves that.
+    /// `None` where nobody looked: that would take the source long.
     counts: Option<Counts>,
 }
 
@@ -44,13 +44,16 @@ impl Outside {
             format!("select from {name} where {column} {condition} limit {}", MOST + 1)
         };
         let queries = [rows("is null"), rows("= '-infinity'"), rows("= 'infinity'")];
-        if would_read_everything(session, &queries)? {
+        if would_take_long(session, &queries)? {
             return Ok(outside(None));
         }
         let counts = queries.map(|query| format!("(select count(*) from ({query}) as few)"));
         let sql = format!("select {}", counts.join(", "));
         let failed = |e| SourceError::from_client(ACTION, &e);
-        let row = session.client.query_one(&sql, &[]).map_err(failed)?;
+        let row = match session.client.query_one(&sql, &[]).map_err(failed) {
+            Err(error) if error.trouble == Trouble::StatementTimeout => return Ok(outside(None)),
+            answer => answer?,
+        };
         let number = |n: usize| row.try_get::<_, i64>(n).map_err(failed);
         let counts = Counts { without: number(0)?, past: number(1)?, future: number(2)? };
         let none = Counts { without: 0, past: 0, future: 0 };
@@ -63,7 +66,7 @@ impl fmt::Display for Outside {
         let Some(counts) = self.counts else {
             return write!(
                 f,
-                "{} may hold rows without a timestamp, or at 'infinity': no index serves a look for them; they would be in no slice, and neither pulled nor verified",
+                "{} may hold rows without a timestamp, or at 'infinity': to look for them would take the source long; they would be in no slice, and neither pulled nor verified",
                 self.table
             );
         };
@@ -97,6 +100,6 @@ mod tests {
         assert!(text.contains("3 rows without a timestamp, 1 row at 'infinity', which"), "{text}");
         let text = outside(Some(Counts { without: MOST + 1, past: 0, future: 0 }));
         assert!(text.contains("more than 10000 rows without"), "{text}");
-        assert!(outside(None).contains("no index"));
+        assert!(outside(None).contains("would take the source long"));
     }
 }

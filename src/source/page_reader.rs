@@ -173,7 +173,10 @@ impl Giver<'_> {
         self.limiter.keep(bytes as u64, &self.request.throttle, self.budget)?;
         let longest_stall = match self.request.throttle.is_least() {
             true => Duration::MAX,
-            false => LONGEST_STALL.min(self.request.connect.limits.statement / 2),
+            // Of a page: the source holds a snapshot for all of it.
+            false => LONGEST_STALL
+                .min(self.request.connect.limits.statement / 2)
+                .saturating_sub(self.waited),
         };
         let begun = Instant::now();
         chunk.permit = Some(room.take(bytes, longest_stall)?);

@@ -78,7 +78,9 @@ pub fn leaves_below(nodes: &[Node], name: &str) -> Vec<String> {
         return vec![name.to_owned()];
     };
     let (mut leaves, mut open) = (Vec::new(), vec![top]);
-    while let Some(node) = open.pop() {
+    // Each node once: a source whose tree has a circle may be lying.
+    for _ in 0..nodes.len() {
+        let Some(node) = open.pop() else { break };
         let before = open.len();
         open.extend(nodes.iter().filter(|other| other.parent == Some(node.oid)));
         if open.len() == before {

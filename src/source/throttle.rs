@@ -43,6 +43,8 @@ pub(super) struct PageSize {
 /// Before anything is known of the rows: their size, and how much to ask for.
 const GUESS: u64 = 4_096;
 const FIRST_PAGE: u64 = 1 << 20;
+/// From here on a source is far away; less may be the source's own work.
+const FAR: Duration = Duration::from_millis(5);
 /// Of a source that is far away.
 const LARGEST_PAGE: u64 = 64 << 20;
 
@@ -103,6 +105,9 @@ impl Throttle {
     /// of the page's time. That may be more than there is room for; so only while the stage takes them
     /// as they come.
     pub(super) fn far_page(&self, round_trip: Duration) -> u64 {
+        if round_trip < FAR {
+            return 0;
+        }
         let bytes = self.pace.load(Ordering::Relaxed) as f64 * round_trip.as_secs_f64() * 9.0;
         (bytes as u64).min(LARGEST_PAGE)
     }
@@ -260,6 +265,7 @@ mod tests {
         throttle.note_pace(Some(80_000_000));
         assert_eq!(throttle.far_page(way), 36_000_000);
         assert_eq!(throttle.far_page(Duration::from_secs(10)), LARGEST_PAGE);
+        assert_eq!(throttle.far_page(Duration::from_millis(4)), 0, "the source is near");
         throttle.note_pace(None);
         assert_eq!(throttle.far_page(way), 0, "the stage did not keep up");
     }

@@ -246,6 +246,30 @@ fn keys_of_a_window_function_are_refused() {
 }
 
 #[test]
+fn a_window_function_that_serves_a_filter_is_no_key() {
+    let fixture = fixture();
+    fixture.on_source(
+        "create view acid.first_ones as
+             select \"timestamp\", full_statement, actor_id
+               from (select *, row_number() over (partition by full_statement ->> 'serial'
+                                                  order by \"timestamp\", actor_id) as nth
+                       from acid.lrs_statement_new) numbered
+              where nth = 1;
+         grant select on acid.first_ones to reader",
+    );
+    fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.first_ones'");
+    assert_eq!(Pull::everything().batch(50).run(&mut fixture.stage()).rows, ROWS);
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn settings_that_a_session_ignores_stop_no_worker() {
+    let fixture = fixture();
+    fixture.on_stage(&format!("alter database {} set temp_tablespaces = 'nowhere'", fixture.db));
+    assert_eq!(Pull::everything().run(&mut fixture.stage()).rows, ROWS);
+}
+
+#[test]
 fn keys_that_change_from_page_to_page_end_the_run() {
     let fixture = fixture_with_actors("extract(epoch from clock_timestamp()) * 1000000");
     fixture.on_source("update acid.lrs_statement_new set \"timestamp\" = '2025-04-01 12:00+00'");
