@@ -58,6 +58,13 @@ pub struct Part {
     pub part: i64,
 }
 
+impl Part {
+    /// The sixteen parts of this one.
+    pub fn parts(self) -> impl Iterator<Item = Part> {
+        (0..16).map(move |n| Part { of: self.of * 16, part: self.part + n * self.of })
+    }
+}
+
 /// All rows of the scan at these timestamps, or a part of them.
 pub fn at(
     table: &WalkTable,

@@ -24,8 +24,8 @@ const FIRST_BLOCKS: u32 = 64;
 /// Blocks of the largest page, and where each of their places is named: some 3 MB of names.
 const MOST_BLOCKS: u32 = 8_192;
 const MOST_BLOCKS_BY_PLACE: u32 = 1_024;
-/// In how many parts the rows of one timestamp are read where they are too many: powers of two.
-const MOST_PARTS: [u32; 4] = [4, 8, 12, 16];
+/// In how many parts the rows of one timestamp are read at most, where they are too many.
+const MOST_PARTS: i64 = 1 << 16;
 /// How fast a heap is read in order, for comparing that with a wait.
 const BLOCKS_A_SECOND: u64 = 10_000;
 
@@ -254,20 +254,28 @@ impl HeapWalk<'_> {
         reader: &mut PageReader<'_>,
         time: DateTime<Utc>,
     ) -> Result<BatchRead, SourceError> {
-        'finer: for of in MOST_PARTS.map(|bits| 1 << bits) {
-            let mut all = BatchRead::default();
-            for part in 0..of {
+        let mut all = BatchRead::default();
+        let mut open = vec![Part { of: 1, part: 0 }];
+        while let Some(whole) = open.pop() {
+            if whole.of == MOST_PARTS {
+                return self.too_many_rows(time);
+            }
+            for part in whole.parts() {
                 // Parts without rows are not handed over.
                 let recheck = if all.rows == 0 { Recheck::Begin } else { Recheck::Further };
-                let part = Some(Part { of, part });
-                let Some(read) = self.recheck_part(reader, &[time], part, recheck)? else {
-                    continue 'finer;
-                };
-                all.rows += read.rows;
-                all.last = read.last.or(all.last);
+                match self.recheck_part(reader, &[time], Some(part), recheck)? {
+                    Some(read) => {
+                        all.rows += read.rows;
+                        all.last = read.last.or(all.last);
+                    }
+                    None => open.push(part),
+                }
             }
-            return Ok(all);
         }
+        Ok(all)
+    }
+
+    fn too_many_rows<T>(&self, time: DateTime<Utc>) -> Result<T, SourceError> {
         Err(SourceError::permanent(
             "look for rows that were updated during the scan",
             "54000",

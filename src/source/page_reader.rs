@@ -109,7 +109,7 @@ impl<'a> PageReader<'a> {
     }
 
     /// Reads a page into one chunk, for [`PageReader::give_whole`], with the key of its last row;
-    /// `None` where it is larger than a page may be.
+    /// `None` where several rows are larger than a page may be.
     ///
     /// # Errors
     /// [`SourceError`] as met.
@@ -125,7 +125,8 @@ impl<'a> PageReader<'a> {
         let mut rows = self.session.rows(sql, parameters).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             builder.push(values(&row))?;
-            if builder.wire_bytes() > most {
+            // One row passes, however large.
+            if builder.wire_bytes() > most && builder.rows() > 1 {
                 return Ok(None);
             }
         }

@@ -146,6 +146,22 @@ fn a_timestamp_with_more_rows_than_a_page_is_looked_through_in_parts() {
 }
 
 #[test]
+fn a_statement_larger_than_a_page_is_looked_at_again() {
+    let fixture = fixture_with(Pair::shared(), Rows::of(1_000).ties(500));
+    // What was written since this began counts as new.
+    let mut old = fixture.source();
+    old.batch_execute("begin; select txid_current()").expect("a transaction");
+    fixture.on_source(
+        "update acid.lrs_statement_2025_04 set full_statement = full_statement
+             || jsonb_build_object('noise', (select string_agg(md5(m::text), '') from generate_series(1, 10 * 32768) m))
+          where ctid = any (array(select ctid from acid.lrs_statement_2025_04 limit 2))",
+    );
+    assert_eq!(pull().run(&mut fixture.stage()).rows, 1_000);
+    old.batch_execute("rollback").expect("its end");
+    fixture.assert_all_rows();
+}
+
+#[test]
 fn rows_that_updates_move_into_blocks_to_come_are_not_doubled() {
     let fixture = fixture_with(Pair::shared(), Rows::of(6_000).nulls_every(3).odd_ids_every(7));
     let running = start_and_await_blocks(&fixture, 60);
