@@ -32,8 +32,15 @@ pub struct Layout {
 impl Layout {
     /// Tells the caller what is not as asked for.
     pub fn notify(&self) {
-        self.settled.notify();
-        self.outside.iter().for_each(|outside| warning(&outside.to_string()));
+        notify(&self.settled, self.outside.as_ref());
+    }
+}
+
+/// The same of a layout that was taken apart.
+pub(super) fn notify(settled: &SettledPeriod, outside: Option<&Outside>) {
+    settled.notify();
+    if let Some(outside) = outside {
+        warning(&outside.to_string());
     }
 }
 

@@ -3,13 +3,13 @@
 use super::bound_pipeline::BoundPipeline;
 use super::connection::connection;
 use super::identity::identity;
-use super::layout::{Layout, LayoutQuery};
+use super::layout::{self, Layout, LayoutQuery};
 use super::settled_period::SettledPeriod;
 use super::surveyed_slice::SurveyedSlice;
 use super::walks::{PlannedWalk, WalkQuery};
 use crate::backend::role::current_role;
 use crate::backend::time::Period;
-use crate::error::{Failure, warning};
+use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::{Identity, Target, may_select};
 use crate::settings;
@@ -83,8 +83,7 @@ pub fn survey(
     let answer = SourceClient::new(&connect, "plan").call_with_retry(retry, move |session| {
         estimated(query.run(session)?, &walks, session, page)
     })?;
-    answer.settled.notify();
-    answer.outside.iter().for_each(|outside| warning(&outside.to_string()));
+    layout::notify(&answer.settled, answer.outside.as_ref());
     // A session that reads the slices must see all that was visible when they were planned.
     let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
     Ok(Survey {

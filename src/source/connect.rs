@@ -245,13 +245,12 @@ fn is_socket_folder(host: &str) -> bool {
 
 fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, SourceError> {
     let mut config = Config::new();
-    let host = spec.host.as_deref().unwrap_or("localhost");
+    let host = spec.host_name();
     let local = spec.hostaddr.is_none() && is_socket_folder(host);
     if local {
         config.host_path(Path::new(host));
     } else {
-        // An address alone stands for the name too, as libpq has it where no name is verified.
-        config.host(spec.host.as_deref().or(spec.hostaddr.as_deref()).unwrap_or(host));
+        config.host(host);
         if let Some(addr) = spec.hostaddr.as_deref().and_then(|a| a.parse().ok()) {
             config.hostaddr(addr);
         }

@@ -242,9 +242,14 @@ impl ConnectSpec {
         ConnectSpec::default().set(name, value)
     }
 
+    /// The host's name; an address alone stands for it, as libpq has it where no name is verified.
+    pub(super) fn host_name(&self) -> &str {
+        self.host.as_deref().or(self.hostaddr.as_deref()).unwrap_or("localhost")
+    }
+
     /// How the source is named in messages: server, host, port and database, never a secret.
     pub fn place(&self) -> String {
-        let host = self.host.as_deref().or(self.hostaddr.as_deref()).unwrap_or("localhost");
+        let host = self.host_name();
         let port = self.port.unwrap_or(5432);
         let dbname = self.dbname.as_deref().or(self.user.as_deref()).unwrap_or("");
         format!("{} ({host}:{port}/{dbname})", self.server)
