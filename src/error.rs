@@ -1,5 +1,6 @@
 //! One failure type for everything that reaches a caller, and the one place that raises it.
 
+use crate::pg_compat;
 use crate::source::{OptionError, SourceError};
 use crate::transform::MappingError;
 use pgrx::PgLogLevel;
@@ -177,16 +178,16 @@ pub fn or_raise<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| failure.raise())
 }
 
-/// A NOTICE to the caller.
+/// A NOTICE to the caller. A cancel that arrives meanwhile is thrown as from any call of the server.
 pub fn notice(message: &str) {
     let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
-    ErrorReport::new(code, message.to_owned(), "").report(PgLogLevel::NOTICE);
+    pg_compat::report(ErrorReport::new(code, message.to_owned(), ""), PgLogLevel::NOTICE);
 }
 
-/// A WARNING to the caller.
+/// A WARNING to the caller; for the rest, as [`notice`].
 pub fn warning(message: &str) {
     let code = PgSqlErrorCode::ERRCODE_WARNING;
-    ErrorReport::new(code, message.to_owned(), "").report(PgLogLevel::WARNING);
+    pg_compat::report(ErrorReport::new(code, message.to_owned(), ""), PgLogLevel::WARNING);
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 #![allow(unsafe_code)]
 
+use pgrx::PgLogLevel;
 use pgrx::pg_sys;
+use pgrx::pg_sys::panic::ErrorReport;
 use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,6 +58,14 @@ pub fn exit_with_postmaster() {
     }
 }
 
+/// Emits a report below ERROR. When it is sent, the server looks for interrupts, and throws. The
+/// binding lets that pass over Rust's frames without a drop in them, so it is caught here.
+pub fn report(report: ErrorReport, level: PgLogLevel) {
+    // SAFETY: on the main thread. The server throws when it has copied the report, and nothing in here
+    // is left to be dropped.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| report.report(level)) }
+}
+
 /// The settings that there are, those of no library included.
 pub fn guc_variables() -> impl Iterator<Item = *const pg_sys::config_generic> {
     // SAFETY: the server's list, and its length; on the main thread.
@@ -78,12 +88,17 @@ pub fn keep_backtraces_out_of_errors() {
     unsafe { std::env::set_var("RUST_LIB_BACKTRACE", "0") };
 }
 
-/// Whether this process got a SIGINT.
+/// Whether this process got a SIGINT that was meant to cancel it.
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 
 /// Whether this worker was cancelled: a 57014 may also be the source's.
 pub fn was_cancelled() -> bool {
     CANCELLED.load(Ordering::Relaxed)
+}
+
+/// The SIGINT was a lock timeout: the server sends itself one, and has thrown 55P03 by now.
+pub fn was_lock_timeout() {
+    CANCELLED.store(false, Ordering::Relaxed);
 }
 
 unsafe extern "C-unwind" fn cancel(signal: c_int) {

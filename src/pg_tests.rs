@@ -5,6 +5,7 @@ mod catalog;
 mod coverage;
 mod duplicates;
 mod encoding;
+mod interrupts;
 mod load;
 mod roles;
 mod values;

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::error::Failure;
+use crate::pg_compat;
 use pgrx::{PgTryBuilder, pg_sys};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// an aborted state: the caller must abort it (or the subtransaction around) before going on.
 pub fn catching<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     PgTryBuilder::new(AssertUnwindSafe(f))
-        .catch_others(|caught| Err(Failure::from_caught(caught)))
+        .catch_others(|caught| {
+            let failure = Failure::from_caught(caught);
+            if failure.sqlstate == "55P03" {
+                pg_compat::was_lock_timeout();
+            }
+            Err(failure)
+        })
         .execute()
 }
 
@@ -57,6 +64,18 @@ impl Subtransaction {
             pg_sys::MemoryContextSwitchTo(self.context);
             pg_sys::CurrentResourceOwner = self.owner;
         }
+    }
+
+    /// Runs `f`, which only reads, in a subtransaction that is rolled back in any case: what it locked in
+    /// reading is free again, though the transaction goes on.
+    ///
+    /// # Errors
+    /// That of `f`, or what the server threw.
+    pub fn look<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let subtransaction = Subtransaction::begin();
+        let outcome = catching(f);
+        subtransaction.roll_back();
+        outcome
     }
 
     /// Runs `f` in a subtransaction of its own.

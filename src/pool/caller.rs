@@ -67,5 +67,8 @@ impl Caller {
             transaction::confine();
         }
         self.settings.iter().for_each(Setting::set);
+        // Meant for transactions that clients forget; a batch takes as long as it takes.
+        #[cfg(any(feature = "pg17", feature = "pg18"))]
+        Setting::lifted("transaction_timeout").set();
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use crate::backend::transaction::catching;
+use crate::error::warning;
 use crate::pg_compat;
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,12 @@ impl Setting {
             .collect()
     }
 
+    /// A limit of the server, at none.
+    #[cfg(any(feature = "pg17", feature = "pg18"))]
+    pub fn lifted(name: &str) -> Setting {
+        Setting { name: name.to_owned(), value: "0".to_owned(), is_restricted: false }
+    }
+
     /// Makes it this session's, as SET does.
     pub fn set(&self) {
         let (Ok(name), Ok(value)) =
@@ -126,7 +133,7 @@ impl Setting {
         if let Err(failure) = outcome {
             // SAFETY: the transaction is the one that was begun above.
             unsafe { pg_sys::AbortCurrentTransaction() };
-            warning!("lrs_extract could not set {} in a worker: {failure}", self.name);
+            warning(&format!("lrs_extract could not set {} in a worker: {failure}", self.name));
         }
     }
 }
