@@ -11,6 +11,7 @@ mod lock;
 mod pipeline;
 mod reject;
 mod report;
+mod route;
 mod run;
 mod slice;
 mod stage;
@@ -28,5 +29,6 @@ pub use reject::{
     rejected,
 };
 pub use report::facts;
+pub use route::{Endpoints, Route, Sibling, routes, siblings};
 pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
 pub use slice::{claim_slice, close_slice, covered, forget, record_retry};

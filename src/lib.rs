@@ -32,7 +32,7 @@
 //!
 //! | promise | kept in | tested in |
 //! | --- | --- | --- |
-//! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`], [`slice::HeapScan`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`], [`heap_walk`] |
+//! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`], [`slice::HeapScan`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`], [`memory`], [`heap_walk`] |
 //! | 2. The checkpoint is the data | [`ledger::record_batch`], [`pull::Run`], [`backend::transaction::Unit`] | [`crash_recovery`], [`resume`] |
 //! | 3. Nothing is covered before it is settled | [`source::Clock`], [`plan::Survey`] | [`settle`], [`standby`] |
 //! | 4. A bad value stops nothing and vanishes nowhere | [`transform::Refusal`], [`load::Loader`], [`ledger::record_rejects`] | [`rejects`], [`xapi_shapes`] |
@@ -45,6 +45,7 @@
 //! [`keyset_properties`]: ../tests/integration/promises/keyset_properties.rs
 //! [`heap_walk`]: ../tests/integration/promises/heap_walk.rs
 //! [`heavy_ties`]: ../tests/integration/promises/heavy_ties.rs
+//! [`memory`]: ../tests/integration/promises/memory.rs
 //! [`never_twice`]: ../tests/integration/promises/never_twice.rs
 //! [`crash_recovery`]: ../tests/integration/promises/crash_recovery.rs
 //! [`resume`]: ../tests/integration/promises/resume.rs

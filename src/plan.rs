@@ -6,6 +6,7 @@
 
 mod bound_pipeline;
 mod connection;
+mod coverage;
 mod identity;
 mod layout;
 mod settled_period;
@@ -16,6 +17,7 @@ mod walks;
 
 pub use bound_pipeline::BoundPipeline;
 pub use connection::{check_usage, connection};
+pub use coverage::Coverage;
 pub use identity::identity;
 pub use layout::{Layout, LayoutQuery};
 pub use survey::{Survey, survey};

@@ -1,12 +1,13 @@
--- What a pipeline's slices cover within a period. $1: pipeline, $2: from, $3: to
-select s."from",
+-- What a pipeline's slices cover within a period. $1: pipeline_id, $2: from, $3: to
+select s.run_id,
+       s."from",
        s.from_actor_id,
        s.watermark,
        s.watermark_actor_id,
        (select array_agg(lower(f) order by lower(f)) from unnest(s.forgotten) f where not isempty(f)) as forgotten_from,
        (select array_agg(upper(f) order by lower(f)) from unnest(s.forgotten) f where not isempty(f)) as forgotten_to
   from lrs_extract.slice s
- where s.pipeline = $1
+ where s.pipeline_id = $1::uuid
    and s."to" >= $2
    and s."from" < $3
    and s.watermark is not null

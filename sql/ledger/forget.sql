@@ -1,8 +1,8 @@
--- $1: pipeline, $2: from, $3: to. Unfinished scans of heaps that are not all within were refused before.
+-- $1: pipeline_id, $2: from, $3: to. Unfinished scans of heaps that are not all within were refused before.
 with forgotten as (
   update lrs_extract.heap_scan h
      set state = 'forgotten', closed_at = clock_timestamp()
-   where h.pipeline = $1
+   where h.pipeline_id = $1::uuid
      and $2 < $3
      and h.state = 'unfinished'
      and (h."to" > $2 or h."to" = $2 and h.to_actor_id is not null)
@@ -11,7 +11,7 @@ with forgotten as (
 )
 update lrs_extract.slice s
    set forgotten = s.forgotten || tstzrange($2, $3)
- where s.pipeline = $1
+ where s.pipeline_id = $1::uuid
    and $2 < $3
    and s."to" >= $2
    and s."from" < $3

@@ -1,5 +1,5 @@
--- $1: pipeline, $2: from, $3: to
+-- $1: pipeline_id, $2: from, $3: to
 delete from lrs_extract.reject r
- where r.pipeline = $1
+ where r.pipeline_id = $1::uuid
    and r."timestamp" >= $2
    and r."timestamp" < $3

@@ -1,4 +1,4 @@
--- Who has the lock ($1: its class) of pipeline $3, the run that it leads, and what the worker that it
+-- Who has the lock ($1: its class) of the pipeline with id $3, the run that it leads, and what the worker that it
 -- hired ($2: the class of the workers' lock) says it is at.
 with held as (
   select l.pid, l.classid, l.granted
@@ -11,7 +11,8 @@ with held as (
 )
 select h.pid,
        (select max(r.run_id) from lrs_extract.runs r
-         where r.pipeline = $3 and r.state = 'running' and r.leader_pid = h.pid) as run_id,
+          join lrs_extract.run n on n.run_id = r.run_id
+         where n.pipeline_id = $3::uuid and r.state = 'running' and r.leader_pid = h.pid) as run_id,
        (select min(a.query)
           from held w
           join pg_stat_activity a on a.pid = w.pid

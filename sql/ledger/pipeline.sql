@@ -19,6 +19,7 @@ select p.server,
        p.max_bytes_per_second,
        p.pause_while,
        p.walk,
+       p.pipeline_id::text as pipeline_id,
        -- What a run takes as given from its start to its end: all but what is named here, which
        -- bears on the next plan only, or may change at any time.
        (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while,walk}'::text[])::text as definition,

@@ -1,6 +1,6 @@
--- $1: pipeline, $2: from, $3: to
+-- $1: pipeline_id, $2: from, $3: to
 select count(*) as count, {hash} as hash
   from lrs_extract.reject
- where pipeline = $1
+ where pipeline_id = $1::uuid
    and "timestamp" >= $2
    and "timestamp" < $3

@@ -1,4 +1,5 @@
--- Scans of heaps that are not done, and reach into a period. $1: pipeline, $2: from, $3: to
+-- Scans of heaps that are not done, and reach into a period.
+-- $1: pipeline_id, $2: from, $3: to
 select h.scan_id,
        h.run_id,
        h.partition,
@@ -20,7 +21,7 @@ select h.scan_id,
     where s.scan_id = h.scan_id
       and s.block_watermark > s.from_block
  ) b
- where h.pipeline = $1
+ where h.pipeline_id = $1::uuid
    and h.state = 'unfinished'
    and (h."to" > $2 or h."to" = $2 and h.to_actor_id is not null)
    and h."from" < $3

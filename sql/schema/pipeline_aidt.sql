@@ -30,9 +30,15 @@ begin
       as $body$
       begin
         -- Who may insert a pipeline need not be allowed to replace one.
-        if has_table_privilege('lrs_extract.pipeline', 'select')
-           and has_table_privilege('lrs_extract.pipeline', 'delete') then
+        if not has_table_privilege('lrs_extract.pipeline', 'select') then
+          return new;
+        end if;
+        if has_table_privilege('lrs_extract.pipeline', 'delete') then
           delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;
+        end if;
+        -- A copy of a row is another pipeline.
+        if exists (select from lrs_extract.pipeline p where p.pipeline_id = new.pipeline_id) then
+          new.pipeline_id := gen_random_uuid();
         end if;
         return new;
       end
@@ -41,8 +47,8 @@ begin
     (select pg_catalog.md5(p::text) from lrs_extract.pipeline p));
 end
 $do$;
-comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored row take the place of the shipped one';
+comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored row take the place of the shipped one, and gives a copied row an id of its own';
 
 create trigger replace_shipped_pipeline before insert on lrs_extract.pipeline
   for each row execute function lrs_extract.replace_shipped_pipeline();
-comment on trigger replace_shipped_pipeline on lrs_extract.pipeline is 'Lets a restored row take the place of the shipped one';
+comment on trigger replace_shipped_pipeline on lrs_extract.pipeline is 'Lets a restored row take the place of the shipped one, and gives a copied row an id of its own';

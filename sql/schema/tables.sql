@@ -35,6 +35,7 @@ create table lrs_extract.pipeline (
   max_bytes_per_second bigint,
   pause_while          text,
   walk                 text not null default 'auto',
+  pipeline_id          uuid not null unique default gen_random_uuid(),
   constraint pipeline_walk_check check (walk in ('auto', 'key', 'heap')),
   constraint pipeline_on_bad_value_check check (on_bad_value in ('reject', 'null', 'abort')),
   constraint pipeline_slice_width_check check (slice_width > interval '0'),
@@ -62,6 +63,7 @@ comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for 
 comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; can be changed during a run';
 
 comment on column lrs_extract.pipeline.walk is 'How partitions are walked: ''key'', by the index in the order of keys; ''heap'', block after block; ''auto'', by what the source''s statistics make of either';
+comment on column lrs_extract.pipeline.pipeline_id is 'What the ledger knows the pipeline by, under whatever name; set by itself, and anew in a copy of a row';
 
 create sequence lrs_extract.run_id_seq;
 comment on sequence lrs_extract.run_id_seq is 'Numbers the runs';
@@ -87,13 +89,19 @@ create table lrs_extract.run (
   hint        text,
   stage_start jsonb,
   stage_end   jsonb,
+  target_id   text,
+  server      text,
+  source_table text,
+  source_id   text,
+  pipeline_id uuid,
   constraint run_state_check check (state in ('running', 'done', 'failed', 'cancelled', 'interrupted'))
 );
-create index run_pipeline_idx on lrs_extract.run (pipeline, run_id);
+create index run_pipeline_idx on lrs_extract.run (pipeline_id, run_id);
 
 comment on table lrs_extract.run is 'One row for each call of pull()';
 comment on column lrs_extract.run.run_id is 'The run''s number, from lrs_extract.run_id_seq';
-comment on column lrs_extract.run.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.run.pipeline is 'The pipeline''s name then; the view runs has that of today';
+comment on column lrs_extract.run.pipeline_id is 'The pipeline, under whatever name';
 comment on column lrs_extract.run.batch_size is 'Rows a batch, as the caller asked';
 comment on column lrs_extract.run.jobs is 'How many workers were asked for';
 comment on column lrs_extract.run.commit_mode is 'The boundary: batch, slice or caller';
@@ -109,6 +117,10 @@ comment on column lrs_extract.run.hint is 'Its hint';
 comment on column lrs_extract.run."from" is 'Start of the period, after clipping, inclusive';
 comment on column lrs_extract.run."to" is 'End of the period, after clipping, exclusive';
 comment on column lrs_extract.run.target is 'The table that is loaded, as the run found it';
+comment on column lrs_extract.run.target_id is 'The same table by the system identifier of the stage''s cluster and the oids of database and table: it counts as long as a table has it';
+comment on column lrs_extract.run.server is 'The foreign server that was read, as the pipeline named it';
+comment on column lrs_extract.run.source_table is 'The source''s table, as the pipeline named it';
+comment on column lrs_extract.run.source_id is 'The same table by the system identifier of the source''s cluster and the oids of database and table, which a standby shares; null where the source does not tell';
 comment on column lrs_extract.run.stage_start is 'What the stage had counted when the run began: checkpoints, autovacuums of the target; the view runs has the differences';
 comment on column lrs_extract.run.stage_end is 'The same when the run ended; null where no process was left to read them';
 comment on column lrs_extract.run.state is 'running, done, failed, cancelled, interrupted; a running one whose processes are gone shows as interrupted in the view runs';
@@ -133,13 +145,15 @@ create table lrs_extract.heap_scan (
   state         text not null default 'unfinished',
   opened_at     timestamptz not null default clock_timestamp(),
   closed_at     timestamptz,
+  pipeline_id   uuid,
   constraint heap_scan_state_check check (state in ('unfinished', 'done', 'forgotten'))
 );
-create index heap_scan_unfinished_idx on lrs_extract.heap_scan (pipeline) where state = 'unfinished';
+create index heap_scan_unfinished_idx on lrs_extract.heap_scan (pipeline_id) where state = 'unfinished';
 
 comment on table lrs_extract.heap_scan is 'Partitions whose heaps are read block by block, in one run or in several; what they hold of the period counts as pulled when all blocks are read';
 comment on column lrs_extract.heap_scan.scan_id is 'The scan''s number, from lrs_extract.heap_scan_id_seq';
-comment on column lrs_extract.heap_scan.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.heap_scan.pipeline is 'The pipeline''s name then';
+comment on column lrs_extract.heap_scan.pipeline_id is 'The pipeline, under whatever name';
 comment on column lrs_extract.heap_scan.run_id is 'The run that began it';
 comment on column lrs_extract.heap_scan.partition is 'The source''s partition';
 comment on column lrs_extract.heap_scan."from" is 'Where the period begins whose rows it takes';
@@ -184,16 +198,18 @@ create table lrs_extract.slice (
   finished_at        timestamptz,
   forgotten          tstzrange[] not null default '{}',
   rows_read          bigint not null default 0,
+  pipeline_id        uuid,
   primary key (run_id, slice_no),
   constraint slice_state_check check (state in ('todo', 'running', 'done'))
 ) with (fillfactor = 50);
-create index slice_pipeline_idx on lrs_extract.slice (pipeline, "to");
+create index slice_pipeline_idx on lrs_extract.slice (pipeline_id, "to");
 create index slice_scan_idx on lrs_extract.slice (scan_id) where scan_id is not null;
 
 comment on table lrs_extract.slice is 'The slices of each run and how far they are; together, the memory of what a pipeline has pulled';
 comment on column lrs_extract.slice.run_id is 'The run it belongs to';
 comment on column lrs_extract.slice.slice_no is 'Its number within the run, in the order of time';
-comment on column lrs_extract.slice.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.slice.pipeline is 'The pipeline''s name then';
+comment on column lrs_extract.slice.pipeline_id is 'The pipeline, under whatever name';
 comment on column lrs_extract.slice.partition is 'The source''s partition that holds it';
 comment on column lrs_extract.slice."from" is 'Where the slice begins';
 comment on column lrs_extract.slice."to" is 'Where it ends';
@@ -282,15 +298,17 @@ create table lrs_extract.reject (
   statement   text,
   extra       jsonb,
   altered     boolean not null default false,
-  rejected_at timestamptz not null default clock_timestamp()
+  rejected_at timestamptz not null default clock_timestamp(),
+  pipeline_id uuid
 );
-create index reject_pipeline_idx on lrs_extract.reject (pipeline, "timestamp");
+create index reject_pipeline_idx on lrs_extract.reject (pipeline_id, "timestamp");
 
 comment on table lrs_extract.reject is 'Rows of the source that the target could not take, whole, with the reason';
 comment on column lrs_extract.reject.reject_id is 'The reject''s number';
 comment on column lrs_extract.reject.run_id is 'The run that met it';
 comment on column lrs_extract.reject.batch_no is 'The batch that would have had it';
-comment on column lrs_extract.reject.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.reject.pipeline is 'The pipeline''s name then';
+comment on column lrs_extract.reject.pipeline_id is 'The pipeline, under whatever name';
 comment on column lrs_extract.reject."timestamp" is 'First column of the row''s key';
 comment on column lrs_extract.reject.actor_id is 'Second column of the row''s key';
 comment on column lrs_extract.reject.sqlstate is 'SQLSTATE of what the server, or the transform, said of the value';

@@ -1,6 +1,6 @@
 create view lrs_extract.runs as
 select r.run_id,
-       r.pipeline,
+       coalesce((select p.name from lrs_extract.pipeline p where p.pipeline_id = r.pipeline_id), r.pipeline) as pipeline,
        case
          when r.state = 'running' and not exists (
            select
@@ -9,7 +9,7 @@ select r.run_id,
               and l.database = (select d.oid from pg_catalog.pg_database d
                                  where d.datname = pg_catalog.current_database())
               and l.classid = 1819439904
-              and l.objid = pg_catalog.hashtext(r.pipeline)::bigint & 4294967295
+              and l.objid = pg_catalog.hashtext(r.pipeline_id::text)::bigint & 4294967295
               and l.pid = r.leader_pid
               and l.granted
          ) then 'interrupted'
@@ -68,7 +68,7 @@ select r.run_id,
  ) s;
 comment on view lrs_extract.runs is 'Each run with its sums; a run whose processes are gone is interrupted, and the same call resumes it. Checkpoints of the server and autovacuums of the target are counted when it has ended';
 comment on column lrs_extract.runs.run_id is 'The run''s number';
-comment on column lrs_extract.runs.pipeline is 'The pipeline''s name';
+comment on column lrs_extract.runs.pipeline is 'The pipeline''s name of today; that of the run where it is gone';
 comment on column lrs_extract.runs.state is 'running, done, failed, cancelled, or interrupted: its processes are gone without a word';
 comment on column lrs_extract.runs."from" is 'Start of the period, after clipping, inclusive';
 comment on column lrs_extract.runs."to" is 'End of the period, after clipping, exclusive';
@@ -254,7 +254,7 @@ select t.run_id,
             then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice
   from (
     select r.run_id,
-           r.pipeline,
+           coalesce((select p.name from lrs_extract.pipeline p where p.pipeline_id = r.pipeline_id), r.pipeline) as pipeline,
            r.target,
            b.batches,
            b.rows,

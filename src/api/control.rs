@@ -59,17 +59,17 @@ fn forget_period(
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
     check_may_pull(&pipeline)?;
     let _lock = lock_pipeline(&pipeline.name)?;
-    check_scans_within(&pipeline.name, period)?;
-    ledger::forget(&pipeline.name, period)
+    check_scans_within(&pipeline.id, period)?;
+    ledger::forget(&pipeline.id, period)
 }
 
 /// Which rows an unfinished scan of a heap has pulled is known of its period as a whole only.
-fn check_scans_within(pipeline: &str, period: Period) -> Result<(), Failure> {
+fn check_scans_within(pipeline_id: &str, period: Period) -> Result<(), Failure> {
     let forgotten = Interval::new(
         Edge::Before(from_server(period.from).unwrap_or(DateTime::<Utc>::MIN_UTC)),
         Edge::Before(from_server(period.to).unwrap_or(DateTime::<Utc>::MAX_UTC)),
     );
-    for unfinished in ledger::unfinished_scans(pipeline, period)? {
+    for unfinished in ledger::unfinished_scans(pipeline_id, period)? {
         let scan = &unfinished.scan;
         if scan.interval.intersect(&forgotten) != scan.interval {
             let (from, to) = (scan.interval.from.timestamp(), scan.interval.to.timestamp());

@@ -1,7 +1,7 @@
 //! `lrs_extract.dedup`: rows of the target that came twice.
 
 use super::arguments::{check_period, present};
-use crate::backend::transaction::check_writable;
+use crate::backend::transaction::{Subtransaction, check_writable};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{Pipeline, lock_pipeline};
 use crate::maintenance::{self, DedupRequest};
@@ -31,6 +31,6 @@ fn dedup_period(
     let pipeline = present(pipeline, "pipeline")?;
     check_writable("dedup")?;
     let _lock = lock_pipeline(&pipeline)?;
-    let request = DedupRequest::new(Pipeline::read(&pipeline)?, period)?;
+    let request = Subtransaction::look(|| DedupRequest::new(Pipeline::read(&pipeline)?, period))?;
     maintenance::dedup(pool, &request)
 }

@@ -1,7 +1,7 @@
 //! `lrs_extract.replay`: rejects taken through the mapping again.
 
 use super::arguments::{check_period, present};
-use crate::backend::transaction::check_writable;
+use crate::backend::transaction::{Subtransaction, check_writable};
 use crate::error::{Failure, or_raise};
 use crate::ledger::lock_pipeline;
 use crate::maintenance::{self, ReplayRequest};
@@ -33,6 +33,7 @@ fn replay_period(
     let pipeline = present(pipeline, "pipeline")?;
     check_writable("replay")?;
     let _lock = lock_pipeline(&pipeline)?;
-    let request = ReplayRequest::new(BoundPipeline::read(&pipeline)?, period)?;
+    let request =
+        Subtransaction::look(|| ReplayRequest::new(BoundPipeline::read(&pipeline)?, period))?;
     maintenance::replay(pool, &request)
 }

@@ -94,13 +94,13 @@ pub fn met_new_versions(scan_id: i64) -> Result<bool, Failure> {
     Ok(met.unwrap_or(true))
 }
 
-/// The scans of `pipeline` that are not done and reach into `period`, as they are now.
+/// The scans of the pipeline that are not done and reach into `period`, as they are now.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be read.
-pub fn unfinished_scans(pipeline: &str, period: Period) -> Result<Vec<UnfinishedScan>, Failure> {
+pub fn unfinished_scans(pipeline_id: &str, period: Period) -> Result<Vec<UnfinishedScan>, Failure> {
     let [from, to] = period.arguments();
-    let arguments = [text_argument(pipeline), from, to];
+    let arguments = [text_argument(pipeline_id), from, to];
     let sql = include_str!("../../sql/ledger/unfinished_scans.sql");
     // SAFETY: the values are of these types; the text lives in the caller's memory context.
     let scans = as_owner(|| unsafe { select_now(sql, &arguments, |row| read(row)) })?;

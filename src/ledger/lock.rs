@@ -1,7 +1,9 @@
 //! The lock of a pipeline: one call at a time works on it. It has three parts: what the
 //! session holds, what the leader's transaction holds, and what each worker holds.
 
+use super::pipeline::Pipeline;
 use crate::backend::role::as_owner;
+use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use pgrx::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -22,20 +24,20 @@ pub struct SessionLock(String);
 
 impl SessionLock {
     /// `None` while another call of this session works on the pipeline.
-    fn take(pipeline: &str) -> Option<SessionLock> {
+    fn take(pipeline_id: &str) -> Option<SessionLock> {
         let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
-        if locked.iter().any(|name| name == pipeline) {
+        if locked.iter().any(|id| id == pipeline_id) {
             return None;
         }
-        locked.push(pipeline.to_owned());
-        Some(SessionLock(pipeline.to_owned()))
+        locked.push(pipeline_id.to_owned());
+        Some(SessionLock(pipeline_id.to_owned()))
     }
 }
 
 impl Drop for SessionLock {
     fn drop(&mut self) {
         let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
-        locked.retain(|name| *name != self.0);
+        locked.retain(|id| *id != self.0);
     }
 }
 
@@ -44,9 +46,10 @@ impl Drop for SessionLock {
 /// what it may still commit is not missed.
 ///
 /// # Errors
-/// 55006 with who has it.
+/// 42704 where there is no pipeline of that name; 55006 with who has it.
 pub fn lock_pipeline(pipeline: &str) -> Result<SessionLock, Failure> {
-    let session = SessionLock::take(pipeline).ok_or_else(|| {
+    let id = Subtransaction::look(|| Pipeline::read(pipeline))?.id;
+    let session = SessionLock::take(&id).ok_or_else(|| {
         Failure::new(
             "55006",
             format!("pipeline \"{pipeline}\" is already in use by another call in this session"),
@@ -56,7 +59,7 @@ pub fn lock_pipeline(pipeline: &str) -> Result<SessionLock, Failure> {
         )
     })?;
     let ask = |sql: &str, class: i32| {
-        as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), pipeline.into()]))
+        as_owner(|| Spi::get_one_with_args::<bool>(sql, &[class.into(), id.as_str().into()]))
     };
     let leader = ask("select pg_try_advisory_xact_lock($1, hashtext($2))", LEADER_CLASS)?;
     if leader == Some(true) {
@@ -72,7 +75,7 @@ pub fn lock_pipeline(pipeline: &str) -> Result<SessionLock, Failure> {
         )
         .with_hint("Wait for it; pg_stat_activity shows it as 'lrs_extract worker'."));
     }
-    Err(in_use(pipeline, holder(pipeline)?.as_ref()))
+    Err(in_use(pipeline, holder(&id)?.as_ref()))
 }
 
 /// Says who works on the pipeline.
@@ -105,9 +108,9 @@ fn in_use(pipeline: &str, holder: Option<&Holder>) -> Failure {
 ///
 /// # Errors
 /// 55006 when another session holds it exclusively; else [`Failure`] as the server says.
-pub fn lock_as_worker(pipeline: &str) -> Result<(), Failure> {
+pub fn lock_as_worker(pipeline: &str, pipeline_id: &str) -> Result<(), Failure> {
     let sql = "select pg_try_advisory_lock_shared($1, hashtext($2))";
-    let arguments = [WORKER_CLASS.into(), pipeline.into()];
+    let arguments = [WORKER_CLASS.into(), pipeline_id.into()];
     match as_owner(|| Spi::get_one_with_args::<bool>(sql, &arguments))? {
         Some(true) => Ok(()),
         // The leader had it a moment ago, and workers share it: not one of ours.
@@ -132,12 +135,12 @@ struct Holder {
 ///
 /// # Errors
 /// [`Failure`] when the locks cannot be read.
-fn holder(pipeline: &str) -> Result<Option<Holder>, Failure> {
+fn holder(pipeline_id: &str) -> Result<Option<Holder>, Failure> {
     let classes = [LEADER_CLASS, WORKER_CLASS].map(i64::from);
     as_owner(|| {
         Spi::connect(|client| {
             let sql = include_str!("../../sql/ledger/holder.sql");
-            let arguments = [classes[0].into(), classes[1].into(), pipeline.into()];
+            let arguments = [classes[0].into(), classes[1].into(), pipeline_id.into()];
             let Some(row) = client.select(sql, Some(1), &arguments)?.next() else {
                 return Ok(None);
             };

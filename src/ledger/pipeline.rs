@@ -17,6 +17,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     pub name: String,
+    /// What the ledger knows it by, under whatever name: a uuid.
+    pub id: String,
     pub server: String,
     pub source_table: String,
     pub timestamp_column: String,
@@ -186,6 +188,7 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
     let PipelineVersion { source_limits, definition } = version(row);
     Ok(Pipeline {
         name: name.to_owned(),
+        id: text(c"pipeline_id"),
         server: text(c"server"),
         source_table: text(c"source_table"),
         timestamp_column: text(c"timestamp_column"),

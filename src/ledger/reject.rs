@@ -57,27 +57,31 @@ pub fn record_rejects(
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
-pub fn drop_rejects_at(pipeline: &str, scan_id: i64, timestamps: &[i64]) -> Result<usize, Failure> {
+pub fn drop_rejects_at(
+    pipeline_id: &str,
+    scan_id: i64,
+    timestamps: &[i64],
+) -> Result<usize, Failure> {
     let timestamps: Vec<_> =
         timestamps.iter().map(|micros| TimestampWithTimeZone::try_from(*micros).ok()).collect();
     as_owner(|| {
         Spi::connect_mut(|client| {
             let sql = include_str!("../../sql/ledger/drop_rejects_at.sql");
-            let arguments = [pipeline.into(), timestamps.into(), scan_id.into()];
+            let arguments = [pipeline_id.into(), timestamps.into(), scan_id.into()];
             client.update(sql, None, &arguments).map(|dropped| dropped.len())
         })
     })
     .map_err(Failure::from)
 }
 
-/// Counts the rejects of `pipeline` in `period`; `hash` is an expression over `statement`.
+/// Counts the rejects of the pipeline in `period`; `hash` is an expression over `statement`.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be read.
-pub fn rejected(pipeline: &str, hash: &str, period: Period) -> Result<Checksum, Failure> {
+pub fn rejected(pipeline_id: &str, hash: &str, period: Period) -> Result<Checksum, Failure> {
     let sql = format!(include_str!("../../sql/ledger/rejected_rows.sql"), hash = hash);
     let [from, to] = period.arguments();
-    let arguments = [text_argument(pipeline), from, to];
+    let arguments = [text_argument(pipeline_id), from, to];
     // SAFETY: the values are of these types; the text lives in the caller's memory context.
     as_owner(|| unsafe { select_checksum(&sql, &arguments) })
 }
@@ -112,10 +116,10 @@ impl RejectQueue {
     ///
     /// # Errors
     /// [`Failure`] when the ledger cannot be read.
-    pub fn open(pipeline: &str, period: Period) -> Result<RejectQueue, Failure> {
+    pub fn open(pipeline_id: &str, period: Period) -> Result<RejectQueue, Failure> {
         let sql = include_str!("../../sql/ledger/rejects_of_period.sql");
         as_owner(|| {
-            Spi::run_with_args(sql, &[pipeline.into(), period.from.into(), period.to.into()])
+            Spi::run_with_args(sql, &[pipeline_id.into(), period.from.into(), period.to.into()])
         })?;
         Ok(RejectQueue { ahead: VecDeque::new(), at_end: false })
     }

@@ -14,6 +14,7 @@ use pgrx::prelude::*;
 pub struct NewRun<'a> {
     pub run_id: i64,
     pub pipeline: &'a str,
+    pub pipeline_id: &'a str,
     /// The period after clipping.
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
@@ -26,6 +27,12 @@ pub struct NewRun<'a> {
     pub leader_pid: i32,
     /// The target's name as SQL writes it.
     pub target: &'a str,
+    pub target_oid: pg_sys::Oid,
+    /// The foreign server and the source's table, as the pipeline names them.
+    pub server: &'a str,
+    pub source_table: &'a str,
+    /// The source's table; see [`crate::source::Table::identity`].
+    pub source_id: Option<&'a str>,
     pub slices: &'a [Slice],
     /// The scans that slices of heaps belong to.
     pub scans: &'a [HeapScan],
@@ -45,7 +52,7 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
         // what is pulled again: what the source has no partition for any more stays known.
         for Slice { interval, .. } in new.slices {
             let [from, to] = [interval.from, interval.to].map(|edge| to_server(edge.timestamp()));
-            slice::drop_memory(new.pipeline, from, to)?;
+            slice::drop_memory(new.pipeline_id, from, to)?;
         }
     }
     let counters = stage::counters(Some(new.target))?;
@@ -68,6 +75,11 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                 new.leader_pid.into(),
                 new.target.into(),
                 counters.into(),
+                new.target_oid.into(),
+                new.server.into(),
+                new.source_table.into(),
+                new.source_id.into(),
+                new.pipeline_id.into(),
             ],
         )?;
         for scan in new.scans {

@@ -58,15 +58,15 @@ pub fn record_retry(run_id: i64, slice_no: i32, error: &str) -> Result<(), Failu
     .map_err(Failure::from)
 }
 
-/// What earlier runs of `pipeline` covered of `period`, in no order.
+/// What earlier runs of the pipeline covered of `period`, in no order, each with the run's number.
 ///
 /// Reads what is committed now, whatever snapshot the caller's transaction has.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be read.
-pub fn covered(pipeline: &str, period: Period) -> Result<Vec<Interval>, Failure> {
+pub fn covered(pipeline_id: &str, period: Period) -> Result<Vec<(i64, Interval)>, Failure> {
     let [from, to] = period.arguments();
-    let arguments = [text_argument(pipeline), from, to];
+    let arguments = [text_argument(pipeline_id), from, to];
     // SAFETY: the values are of these types; the text lives in the caller's memory context.
     let intervals = as_owner(|| unsafe {
         select_now(include_str!("../../sql/ledger/coverage.sql"), &arguments, |row| read(row))
@@ -78,17 +78,21 @@ pub fn covered(pipeline: &str, period: Period) -> Result<Vec<Interval>, Failure>
 ///
 /// # Safety
 /// The row must be one of `sql/ledger/coverage.sql`.
-unsafe fn read(row: &Row) -> Vec<Interval> {
+unsafe fn read(row: &Row) -> Vec<(i64, Interval)> {
     // SAFETY: the columns of the query, in its types.
-    let (start, end, forgotten) = unsafe {
+    let (run_id, start, end, forgotten) = unsafe {
         (
+            row.get(c"run_id"),
             edge(row.get(c"from"), row.get(c"from_actor_id")),
             edge(row.get(c"watermark"), row.get(c"watermark_actor_id")),
             ranges(row.get(c"forgotten_from"), row.get(c"forgotten_to")),
         )
     };
-    match (start, end) {
-        (Some(start), Some(end)) => subtract(Interval::new(start, end), &forgotten),
+    match (run_id, start, end) {
+        (Some(run_id), Some(start), Some(end)) => subtract(Interval::new(start, end), &forgotten)
+            .into_iter()
+            .map(|interval| (run_id, interval))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -117,24 +121,24 @@ fn ranges(from: Bounds, to: Bounds) -> Vec<Interval> {
         .collect()
 }
 
-/// Removes `period` from the coverage of `pipeline`, and its rejects: the next pull reads those rows
+/// Removes `period` from the coverage of the pipeline, and its rejects: the next pull reads those rows
 /// again. Returns how many slices knew of it.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
-pub fn forget(pipeline: &str, period: Period) -> Result<i64, Failure> {
-    let touched = as_owner(|| drop_memory(pipeline, Some(period.from), Some(period.to)))?;
+pub fn forget(pipeline_id: &str, period: Period) -> Result<i64, Failure> {
+    let touched = as_owner(|| drop_memory(pipeline_id, Some(period.from), Some(period.to)))?;
     Ok(touched as i64)
 }
 
 /// The same as the extension's owner; the number of slices.
 pub(super) fn drop_memory(
-    pipeline: &str,
+    pipeline_id: &str,
     from: Option<TimestampWithTimeZone>,
     to: Option<TimestampWithTimeZone>,
 ) -> Result<usize, pgrx::spi::Error> {
     Spi::connect_mut(|client| {
-        let arguments = [pipeline.into(), from.into(), to.into()];
+        let arguments = [pipeline_id.into(), from.into(), to.into()];
         client.update(include_str!("../../sql/ledger/forget_rejects.sql"), None, &arguments)?;
         let slices = include_str!("../../sql/ledger/forget.sql");
         client.update(slices, None, &arguments).map(|found| found.len())

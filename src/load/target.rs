@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Target {
     /// Schema and table, quoted where needed.
     pub sql_name: String,
+    pub oid: u32,
     /// Whether no other session sees its rows.
     is_temporary: bool,
     pub columns: Vec<Column>,
@@ -144,13 +145,19 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
             let sql = include_str!("../../sql/target/columns.sql");
             let found = client.select(sql, None, &[table.into(), role.into()])?;
             let mut relkind = None;
-            let mut target =
-                Target { sql_name: table.to_owned(), is_temporary: false, columns: Vec::new() };
+            let mut target = Target {
+                sql_name: table.to_owned(),
+                oid: 0,
+                is_temporary: false,
+                columns: Vec::new(),
+            };
             for row in found {
                 relkind = row.get_by_name::<String, _>("relkind")?;
                 if let Some(name) = row.get_by_name::<String, _>("name")? {
                     target.sql_name = name;
                 }
+                let oid = row.get_by_name::<pg_sys::Oid, _>("oid")?;
+                target.oid = oid.unwrap_or(pg_sys::InvalidOid).to_u32();
                 target.is_temporary = row.get_by_name("is_temporary")?.unwrap_or(false);
                 target.columns.push(Column {
                     name: row.get_by_name::<String, _>("column_name")?.unwrap_or_default(),

@@ -17,6 +17,7 @@ const STEP: usize = 10_000;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DedupRequest {
     pipeline: String,
+    pipeline_id: String,
     caller: Caller,
     duplicates: Duplicates,
     period: Period,
@@ -36,6 +37,7 @@ impl DedupRequest {
             duplicates,
             period,
             pipeline: pipeline.name,
+            pipeline_id: pipeline.id,
         })
     }
 }
@@ -97,6 +99,10 @@ impl MaintenanceTask for DedupRequest {
 
     fn pipeline(&self) -> &str {
         &self.pipeline
+    }
+
+    fn pipeline_id(&self) -> &str {
+        &self.pipeline_id
     }
 
     fn caller(&self) -> &Caller {

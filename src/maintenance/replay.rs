@@ -27,6 +27,7 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ReplayRequest {
     pipeline: String,
+    pipeline_id: String,
     caller: Caller,
     period: Period,
     /// The source's actor column, which a reject has as part of its key.
@@ -49,6 +50,7 @@ impl ReplayRequest {
             target: bound.target,
             mapping: bound.mapping,
             pipeline: bound.pipeline.name,
+            pipeline_id: bound.pipeline.id,
         })
     }
 }
@@ -123,13 +125,17 @@ impl MaintenanceTask for ReplayRequest {
         &self.pipeline
     }
 
+    fn pipeline_id(&self) -> &str {
+        &self.pipeline_id
+    }
+
     fn caller(&self) -> &Caller {
         &self.caller
     }
 
     fn find(&self) -> Result<ReplayState, Failure> {
         Ok(ReplayState {
-            queue: RejectQueue::open(&self.pipeline, self.period)?,
+            queue: RejectQueue::open(&self.pipeline_id, self.period)?,
             loader: Loader::new(&self.target, self.mapping.clone(), None)?,
             transform: Transform::start(self.mapping.clone())?,
         })

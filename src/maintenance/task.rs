@@ -20,6 +20,8 @@ pub trait MaintenanceTask: Serialize {
     type State;
 
     fn pipeline(&self) -> &str;
+    /// What the ledger knows the pipeline by.
+    fn pipeline_id(&self) -> &str;
     fn caller(&self) -> &Caller;
 
     /// Finds what there is to do, in a transaction of its own.
@@ -101,7 +103,7 @@ pub fn work<T: MaintenanceTask>(worker: &Worker<'_>, task: &T) -> Result<(), Fai
     };
     catching(|| {
         // Held until the process ends.
-        in_transaction(|| ledger::lock_as_worker(task.pipeline()))?;
+        in_transaction(|| ledger::lock_as_worker(task.pipeline(), task.pipeline_id()))?;
         announce("looking for what there is to do");
         let mut state = in_transaction(|| task.find())?;
         for number in 1.. {

@@ -24,15 +24,21 @@ mod tests {
              values (1, 'aidt', 'epoch', 'epoch', 1, 1, 'batch', false, 'x', 0) \
              on conflict do nothing; \
              insert into lrs_extract.slice (run_id, slice_no, pipeline, partition, \"from\", \"to\", \
-               watermark, watermark_actor_id) \
+               watermark, watermark_actor_id, pipeline_id) \
              select 1, count(*) + 1, 'aidt', 'p', '2025-03-{from:02} 00:00+00', \
-               '2025-03-{to:02} 00:00+00', {watermark} from lrs_extract.slice"
+               '2025-03-{to:02} 00:00+00', {watermark}, \
+               (select pipeline_id from lrs_extract.pipeline) from lrs_extract.slice"
         ))
         .unwrap();
     }
 
+    fn aidt() -> String {
+        ledger::Pipeline::read("aidt").unwrap().id
+    }
+
     fn left(from: u32, to: u32) -> Vec<Interval> {
-        let covered = ledger::covered("aidt", period(from, to)).unwrap();
+        let covered = ledger::covered(&aidt(), period(from, to)).unwrap();
+        let covered: Vec<_> = covered.into_iter().map(|(_, interval)| interval).collect();
         subtract(Interval::new(Edge::Before(day(from)), Edge::Before(day(to))), &covered)
     }
 
@@ -52,15 +58,18 @@ mod tests {
     #[pg_test]
     fn what_is_forgotten_is_left_again_and_nothing_else() {
         slice(1, 10, "'2025-03-10 00:00+00', null");
-        let touched = ledger::forget("aidt", period(3, 5)).unwrap();
+        let touched = ledger::forget(&aidt(), period(3, 5)).unwrap();
         assert_eq!(touched, 1);
         assert_eq!(left(1, 10), [Interval::new(Edge::Before(day(3)), Edge::Before(day(5)))]);
-        assert_eq!(ledger::forget("aidt", period(12, 15)).unwrap(), 0);
+        assert_eq!(ledger::forget(&aidt(), period(12, 15)).unwrap(), 0);
     }
 
     #[pg_test]
     fn another_pipeline_knows_nothing_of_it() {
         slice(1, 10, "'2025-03-10 00:00+00', null");
-        assert_eq!(ledger::covered("other", period(1, 10)).unwrap(), []);
+        assert_eq!(
+            ledger::covered("5e0fb0a4-52a7-4a2e-8f4d-3f0d9d1f2c11", period(1, 10)).unwrap(),
+            []
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! A period of a pipeline as the source has it: the table, how far it reaches, and its slices.
 
+use super::coverage::Coverage;
 use super::settled_period::SettledPeriod;
 use crate::backend::time::{Period, from_server};
 use crate::error::warning;
@@ -17,7 +18,7 @@ pub struct LayoutQuery {
     to: Option<DateTime<Utc>>,
     settle: Duration,
     width: Width,
-    covered: Vec<Interval>,
+    coverage: Coverage,
 }
 
 /// What it answers.
@@ -27,30 +28,33 @@ pub struct Layout {
     pub slices: Vec<PlannedSlice>,
     /// What is in none of them.
     pub outside: Option<Outside>,
+    /// What earlier runs pulled otherwise than the call does, in words.
+    pub remarks: Vec<String>,
 }
 
 impl Layout {
     /// Tells the caller what is not as asked for.
     pub fn notify(&self) {
-        notify(&self.settled, self.outside.as_ref());
+        notify(&self.settled, self.outside.as_ref(), &self.remarks);
     }
 }
 
 /// The same of a layout that was taken apart.
-pub(super) fn notify(settled: &SettledPeriod, outside: Option<&Outside>) {
+pub(super) fn notify(settled: &SettledPeriod, outside: Option<&Outside>, remarks: &[String]) {
     settled.notify();
+    remarks.iter().for_each(|remark| warning(remark));
     if let Some(outside) = outside {
         warning(&outside.to_string());
     }
 }
 
 impl LayoutQuery {
-    /// For `period`, of which `covered` is pulled; `extra` are further columns that are read.
+    /// For `period`, of which `coverage` tells what is pulled; `extra` are further columns that are read.
     pub fn new(
         pipeline: &Pipeline,
         extra: &[String],
         period: Period,
-        covered: Vec<Interval>,
+        coverage: Coverage,
     ) -> LayoutQuery {
         LayoutQuery {
             names: pipeline.source_names(extra),
@@ -58,7 +62,7 @@ impl LayoutQuery {
             to: from_server(period.to),
             settle: pipeline.settle,
             width: pipeline.slice_width,
-            covered,
+            coverage,
         }
     }
 
@@ -70,8 +74,12 @@ impl LayoutQuery {
         let table = Table::describe(session, &self.names)?;
         let settled = SettledPeriod::of(self.from, self.to, self.settle, &table, session)?;
         let segments = table.segments(settled.from, settled.to);
-        let slices = lay_out(settled.from, settled.to, &segments, self.width, &self.covered);
+        let source = table.identity.as_deref();
+        let covered = self.coverage.counting(source);
+        let slices = lay_out(settled.from, settled.to, &segments, self.width, &covered);
+        let left: Vec<Interval> = slices.iter().flat_map(|slice| slice.left.clone()).collect();
+        let remarks = self.coverage.warnings(source, &left);
         let outside = Outside::ask(session, &table)?;
-        Ok(Layout { table, settled, slices, outside })
+        Ok(Layout { table, settled, slices, outside, remarks })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::bound_pipeline::BoundPipeline;
 use super::connection::connection;
+use super::coverage::{Coverage, sibling_warnings};
 use super::identity::identity;
 use super::layout::{self, Layout, LayoutQuery};
 use super::settled_period::SettledPeriod;
@@ -9,8 +10,9 @@ use super::surveyed_slice::SurveyedSlice;
 use super::walks::{PlannedWalk, WalkQuery};
 use crate::backend::role::current_role;
 use crate::backend::time::Period;
-use crate::error::Failure;
-use crate::ledger::{self, Pipeline};
+use crate::backend::transaction::Subtransaction;
+use crate::error::{Failure, warning};
+use crate::ledger::Pipeline;
 use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::PlannedSlice;
@@ -28,6 +30,8 @@ pub struct Survey {
     /// By what the target knows rows again, where it does.
     pub identity: Option<Identity>,
     pub table: WalkTable,
+    /// The source's table; see [`crate::source::Table::identity`].
+    pub source_id: Option<String>,
     /// The period after clipping.
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
@@ -54,6 +58,8 @@ struct Answer {
     table: WalkTable,
     settled: SettledPeriod,
     outside: Option<Outside>,
+    remarks: Vec<String>,
+    source_id: Option<String>,
     slices: Vec<SurveyedSlice>,
     walks: Vec<PlannedWalk>,
 }
@@ -70,20 +76,28 @@ pub fn survey(
     again: bool,
     page: Option<u64>,
 ) -> Result<Survey, Failure> {
+    // A call may go on for hours, and DDL on the ledger or the pipeline need not wait for it.
+    Subtransaction::look(|| look(name, period, again, page))
+}
+
+fn look(name: &str, period: Period, again: bool, page: Option<u64>) -> Result<Survey, Failure> {
     settings::warn_of_unknown();
     let BoundPipeline { pipeline, target, mapping } = BoundPipeline::read(name)?;
     let connect = connection(&pipeline.server, current_role())?;
-    let unfinished = ledger::unfinished_scans(name, period)?;
+    let coverage = Coverage::read(&pipeline, &target, period, again)?;
     let identity = known_by(&pipeline, &target)?;
-    let walks = WalkQuery::new(&pipeline, again, &identity, unfinished)?;
-    let mut covered = if again { Vec::new() } else { ledger::covered(name, period)? };
-    covered.extend(walks.intervals());
-    let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, covered);
+    let walks = WalkQuery::new(&pipeline, again, &identity, coverage.unfinished().to_vec())?;
+    let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, coverage);
     let retry = RetryPolicy::of(&pipeline.source_limits);
     let answer = SourceClient::new(&connect, "plan").call_with_retry(retry, move |session| {
         estimated(query.run(session)?, &walks, session, page)
     })?;
-    layout::notify(&answer.settled, answer.outside.as_ref());
+    layout::notify(&answer.settled, answer.outside.as_ref(), &answer.remarks);
+    if !answer.walks.is_empty() {
+        for remark in sibling_warnings(&pipeline, &target, period)? {
+            warning(&remark);
+        }
+    }
     // A session that reads the slices must see all that was visible when they were planned.
     let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
     Ok(Survey {
@@ -93,6 +107,7 @@ pub fn survey(
         mapping,
         identity: identity.ok(),
         table: answer.table,
+        source_id: answer.source_id,
         from: answer.settled.from,
         to: answer.settled.to,
         slices: answer.slices,
@@ -116,7 +131,7 @@ fn estimated(
     session: &mut Session,
     page: Option<u64>,
 ) -> Result<Answer, SourceError> {
-    let Layout { table, settled, slices, outside } = layout;
+    let Layout { table, settled, slices, outside, remarks } = layout;
     let walk_table = table.for_walk();
     let intervals: Vec<_> = slices.iter().map(PlannedSlice::whole).collect();
     let estimates = estimates(session, &walk_table, &intervals, page)?;
@@ -127,5 +142,6 @@ fn estimated(
     let mut slices: Vec<_> =
         slices.into_iter().zip(intervals).zip(estimates).map(surveyed).collect();
     let walks = walks.run(&table, &mut slices, session)?;
-    Ok(Answer { table: walk_table, settled, outside, slices, walks })
+    let source_id = table.identity;
+    Ok(Answer { table: walk_table, settled, outside, remarks, source_id, slices, walks })
 }

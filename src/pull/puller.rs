@@ -175,7 +175,7 @@ impl<C: ExecutionContext> Puller<C> {
         self.context.announce(&walk.slice, Phase::Insert);
         if let Some(loader) = &mut self.loader {
             let loaded = loader.flush()?;
-            let pipeline = self.request.pipeline.as_str();
+            let pipeline = self.request.pipeline_id.as_str();
             // What was set aside at these times comes once more.
             let dropped = match (&loaded.rechecked, walk.slice.blocks) {
                 (Some(times), Some(blocks)) => {

@@ -12,6 +12,7 @@ use crate::slice::{HeapScan, Slice, share_out, spread};
 use crate::source::{BatchSize, ConnectSpec, WalkTable};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
+use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 
 /// Where the boundaries of the commits are.
@@ -60,6 +61,7 @@ pub struct Arguments {
 pub struct PullRequest {
     pub run_id: i64,
     pub pipeline: String,
+    pub pipeline_id: String,
     /// The period after clipping.
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
@@ -73,6 +75,10 @@ pub struct PullRequest {
     pub connect: ConnectSpec,
     pub table: WalkTable,
     pub target: Target,
+    /// The source's names in the pipeline, and its table's identity.
+    pub server: String,
+    pub source_table: String,
+    pub source_id: Option<String>,
     pub mapping: BoundMapping,
     /// By what the target knows rows again; there whenever a heap is scanned.
     pub identity: Option<Identity>,
@@ -105,6 +111,7 @@ impl PullRequest {
         Ok(PullRequest {
             run_id: next_run_id()?,
             pipeline: pipeline.name,
+            pipeline_id: pipeline.id,
             from: survey.from,
             to: survey.to,
             batch: arguments.batch,
@@ -116,6 +123,9 @@ impl PullRequest {
             connect: survey.connect,
             table: survey.table,
             target: survey.target,
+            server: pipeline.server,
+            source_table: pipeline.source_table,
+            source_id: survey.source_id,
             mapping: survey.mapping,
             identity: survey.identity,
             slices,
@@ -147,6 +157,7 @@ impl PullRequest {
         NewRun {
             run_id: self.run_id,
             pipeline: &self.pipeline,
+            pipeline_id: &self.pipeline_id,
             from: self.from,
             to: self.to,
             batch_size: self.batch,
@@ -156,6 +167,10 @@ impl PullRequest {
             caller: &self.caller_name,
             leader_pid,
             target: &self.target.sql_name,
+            target_oid: pg_sys::Oid::from(self.target.oid),
+            server: &self.server,
+            source_table: &self.source_table,
+            source_id: self.source_id.as_deref(),
             slices: &self.slices,
             scans: &self.scans,
         }

@@ -8,7 +8,7 @@ use super::request::PullRequest;
 use super::slice_walk::SliceWalk;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::transaction::{Unit, catching, in_transaction};
-use crate::error::Failure;
+use crate::error::{Failure, warning};
 use crate::ledger::{self, Batch};
 use crate::pg_compat;
 use crate::pool::Worker;
@@ -39,7 +39,7 @@ pub fn work(worker: &Worker<'_>, request: PullRequest) -> Result<(), Failure> {
 fn open(worker: &Worker<'_>, request: &PullRequest) -> Result<(), Failure> {
     let control = worker.control();
     // Held until the process ends.
-    in_transaction(|| ledger::lock_as_worker(&request.pipeline))?;
+    in_transaction(|| ledger::lock_as_worker(&request.pipeline, &request.pipeline_id))?;
     if worker.number() == 1 {
         in_transaction(|| ledger::open_run(&request.new_run(worker.leader_pid())))?;
         control.set_opened();
@@ -91,7 +91,10 @@ fn close(
         }
     });
     if let Err(failure) = written {
-        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+        warning(&format!(
+            "lrs_extract could not write the end of run {}: {failure}",
+            request.run_id
+        ));
     }
 }
 
@@ -115,7 +118,10 @@ pub fn record_failure(request: &PullRequest, failure: &Failure) {
     request.caller.connect_worker();
     let written = in_transaction(|| ledger::close_run(request.run_id, "failed", Some(failure)));
     if let Err(failure) = written {
-        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+        warning(&format!(
+            "lrs_extract could not write the end of run {}: {failure}",
+            request.run_id
+        ));
     }
 }
 
@@ -154,7 +160,11 @@ impl ExecutionContext for WorkerContext<'_> {
     }
 
     fn warn(&mut self, text: &str) {
-        warning!("lrs_extract run {} worker {}: {text}", self.request.run_id, self.worker());
+        warning(&format!(
+            "lrs_extract run {} worker {}: {text}",
+            self.request.run_id,
+            self.worker()
+        ));
         self.worker.warn(text);
     }
 

@@ -48,6 +48,10 @@ pub struct Table {
     pub clock: Clock,
     /// The encoding of the source's database, as PostgreSQL names it.
     pub encoding: String,
+    /// The table by the system identifier of its cluster and the oids of its database and its own:
+    /// "7312345678901234567/16384/16402". The cluster's standbys have the same. `None` where the
+    /// user may not ask for it.
+    pub identity: Option<String>,
     oid: u32,
     /// `relkind`.
     pub(super) kind: u8,
@@ -146,6 +150,15 @@ impl Table {
             .with_hint("Correct source_table in lrs_extract.pipeline."));
         }
         let statement_kind = check_columns(session, oid, names)?;
+        let identity = if get(row, "tells_cluster")? {
+            let told = query(session, include_str!("../../sql/source/cluster.sql"), &[])?;
+            let cluster: Option<String> =
+                told.first().map(|row| get(row, "cluster")).transpose()?;
+            let database: u32 = get(row, "database_oid")?;
+            cluster.map(|cluster| format!("{cluster}/{database}/{oid}"))
+        } else {
+            None
+        };
         let column: &str = &names.timestamp;
         let nodes =
             query(session, include_str!("../../sql/source/partitions.sql"), &[&oid, &column])?
@@ -168,6 +181,7 @@ impl Table {
             block_size: get::<i32>(row, "block_size")?.unsigned_abs(),
             clock,
             encoding: get(row, "encoding")?,
+            identity,
             oid,
             kind: kind.cast_unsigned(),
             nodes,

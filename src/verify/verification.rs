@@ -9,7 +9,7 @@ use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
-use crate::plan::{LayoutQuery, connection};
+use crate::plan::{Coverage, LayoutQuery, connection};
 use crate::slice::PlannedSlice;
 use crate::source::{COUNT_INSTEAD, Checksum, is_about_a_value};
 use crate::threads::{ClientWatch, RetryPolicy, SourceClient};
@@ -35,7 +35,7 @@ pub struct Verification {
     timestamp: String,
     target_hash: String,
     sent_hash: String,
-    pipeline: String,
+    pipeline_id: String,
     level: Level,
     slices: std::vec::IntoIter<PlannedSlice>,
 }
@@ -58,7 +58,7 @@ impl Verification {
         let connect = connection(&pipeline.server, role)?;
         let client = SourceClient::new(&connect, "verify");
         let retry = || RetryPolicy::of(&pipeline.source_limits);
-        let query = LayoutQuery::new(&pipeline, &[], period, Vec::new());
+        let query = LayoutQuery::new(&pipeline, &[], period, Coverage::default());
         let layout = client.call_with_retry(retry(), move |session| query.run(session))?;
         layout.notify();
         let client = client.relying_on(layout.settled.committed_until);
@@ -71,7 +71,7 @@ impl Verification {
             level,
             target,
             timestamp,
-            pipeline: pipeline.name,
+            pipeline_id: pipeline.id,
             slices: layout.slices.into_iter(),
         })
     }
@@ -113,7 +113,7 @@ impl Verification {
         let _watch = ClientWatch::start()?;
         let count = || {
             let target = load::checksum(&self.target, &self.timestamp, &self.target_hash, period)?;
-            let rejected = ledger::rejected(&self.pipeline, &self.sent_hash, period)?;
+            let rejected = ledger::rejected(&self.pipeline_id, &self.sent_hash, period)?;
             Ok((target, rejected))
         };
         if self.level == Level::Count {

@@ -1,6 +1,6 @@
 //! What `lrs_extract` promises whatever happens.
 //!
-//! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`],
+//! 1. Every row once: [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`], [`memory`],
 //!    [`heap_walk`]. What does not arrive, or not as meant, is told: [`nothing_in_silence`].
 //! 2. The checkpoint is the data: [`crash_recovery`], [`resume`].
 //! 3. Nothing is covered before it has settled: [`settle`].
@@ -17,6 +17,7 @@ mod heap_walk;
 mod heavy_ties;
 mod hostile_names;
 mod keyset_properties;
+mod memory;
 mod never_twice;
 mod nothing_in_silence;
 mod rejects;

@@ -161,7 +161,9 @@ fn a_lost_reject_is_found() {
 #[test]
 fn rejects_of_another_pipeline_count_for_nothing() {
     let fixture = pulled_fixture();
-    fixture.on_stage("update lrs_extract.reject set pipeline = 'other' where reject_id % 2 = 0");
+    fixture.on_stage(
+        "update lrs_extract.reject set pipeline_id = gen_random_uuid() where reject_id % 2 = 0",
+    );
     assert_eq!(counted(&fixture).rejected, 150);
 }
 

@@ -56,6 +56,18 @@ fn a_restored_stage_does_not_pull_again_what_its_target_holds() {
 }
 
 #[test]
+fn a_restored_stage_knows_a_renamed_pipeline() {
+    let fixture = Fixture::with(&Rows::of(500));
+    fixture.pull_all();
+    fixture.on_stage("update lrs_extract.pipeline set name = 'renamed'");
+    let copy = restored(&fixture);
+    let pulled =
+        "select count(*) from lrs_extract.pull('2025-03-01', '2025-08-01', pipeline => 'renamed')";
+    assert_eq!(copy.stage_value(pulled), "0");
+    assert_eq!(copy.target_rows(), 500);
+}
+
+#[test]
 fn the_extension_can_be_dropped_and_created_again() {
     let fixture = Fixture::with(&Rows::of(100));
     fixture.pull_all();

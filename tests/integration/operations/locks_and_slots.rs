@@ -99,3 +99,40 @@ fn another_pipeline_may_run_at_the_same_time() {
     fixture.on_stage(&format!("select pg_cancel_backend({})", first.leader));
     assert!(first.result().is_err());
 }
+
+#[test]
+fn ddl_on_the_ledger_beside_a_run_waits_for_a_batch_and_not_for_the_run() {
+    let fixture = Fixture::with(&Rows::of(4_000));
+    fixture.slow_target(100);
+    let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
+    for ddl in [
+        "reindex table lrs_extract.slice",
+        "vacuum full lrs_extract.slice",
+        "vacuum full lrs_extract.batch",
+        "alter table lrs_extract.run set (fillfactor = 90)",
+        "alter table lrs_extract.pipeline set (fillfactor = 90)",
+        "create index on lrs_extract.batch (finished_at)",
+        "begin; lock table lrs_extract.pipeline, lrs_extract.run, lrs_extract.heap_scan; commit",
+    ] {
+        fixture.on_stage(ddl);
+        assert!(!running.has_ended(), "the run should be under way after: {ddl}");
+    }
+    fixture.quick_target();
+    assert_eq!(running.pulled().rows, 4_000);
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn ddl_on_the_ledger_beside_dedup_and_replay_does_not_end_them() {
+    let fixture = Fixture::with(&Rows::of(500));
+    fixture.pull_all();
+    for call in ["dedup", "replay"] {
+        let mut session = fixture.stage();
+        session
+            .batch_execute(&format!("begin; select lrs_extract.{call}('2025-03-01', '2025-08-01')"))
+            .expect(call);
+        fixture.on_stage(
+            "set lock_timeout = '5s'; alter table lrs_extract.pipeline set (fillfactor = 90)",
+        );
+    }
+}

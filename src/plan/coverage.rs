@@ -1,0 +1,232 @@
+//! What earlier runs pulled of a period, as far as it counts: it must have come from the table that the
+//! call reads, and gone into the table that the call fills.
+
+use crate::backend::time::Period;
+use crate::error::Failure;
+use crate::ledger::{self, Endpoints, Pipeline, Route, UnfinishedScan};
+use crate::load::Target;
+use crate::slice::Interval;
+use pgrx::pg_sys;
+use std::collections::{BTreeMap, HashMap};
+
+/// The memory of a pipeline, for one period.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// Each with the number of its run.
+    pulled: Vec<(i64, Interval)>,
+    routes: HashMap<i64, Route>,
+    /// The scans that are continued.
+    unfinished: Vec<UnfinishedScan>,
+    /// Between which tables the call moves rows, in words.
+    call: String,
+}
+
+impl Coverage {
+    /// Reads what the ledger has of `period`; with `again`, the unfinished scans alone.
+    ///
+    /// # Errors
+    /// 55000 where the heap of another source is half read into the same target; [`Failure`] when the
+    /// ledger cannot be read.
+    pub fn read(
+        pipeline: &Pipeline,
+        target: &Target,
+        period: Period,
+        again: bool,
+    ) -> Result<Coverage, Failure> {
+        let endpoints = endpoints(pipeline, target);
+        let routes = ledger::routes(&pipeline.id, &endpoints)?;
+        let mut unfinished = ledger::unfinished_scans(&pipeline.id, period)?;
+        unfinished.retain(|scan| routes.get(&scan.run_id).is_none_or(|route| route.same_target));
+        let pulled = if again { Vec::new() } else { ledger::covered(&pipeline.id, period)? };
+        let call = format!(
+            "from {} of server \"{}\" into {}",
+            endpoints.source_table, endpoints.server, endpoints.target
+        );
+        let coverage = Coverage { pulled, routes, unfinished, call };
+        coverage.check_unfinished(&pipeline.name)?;
+        Ok(coverage)
+    }
+
+    /// A scan counts blocks of one table's file.
+    fn check_unfinished(&self, pipeline: &str) -> Result<(), Failure> {
+        for begun in &self.unfinished {
+            let Some(route) = self.routes.get(&begun.run_id).filter(|r| !r.same_source_names)
+            else {
+                continue;
+            };
+            let interval = begun.scan.interval;
+            return Err(begun
+                .half_read()
+                .with_detail(format!(
+                    "That run moved rows {}; this one would move them {}.",
+                    route.words, self.call
+                ))
+                .with_hint(format!(
+                    "Finish it first, with the server and source_table that the pipeline had, or delete the rows of that period from the target and select lrs_extract.forget('{}', '{}', {});",
+                    interval.from.timestamp(),
+                    interval.to.timestamp(),
+                    pgrx::spi::quote_literal(pipeline)
+                )));
+        }
+        Ok(())
+    }
+
+    /// The scans of heaps that are continued.
+    pub fn unfinished(&self) -> &[UnfinishedScan] {
+        &self.unfinished
+    }
+
+    /// What need not be pulled again from the source table of that identity.
+    pub fn counting(&self, source_id: Option<&str>) -> Vec<Interval> {
+        let counting = self.pulled.iter().filter(|(run, _)| self.counts(*run, source_id));
+        let begun = self.unfinished.iter().map(|begun| begun.scan.interval);
+        counting.map(|(_, interval)| *interval).chain(begun).collect()
+    }
+
+    fn counts(&self, run_id: i64, source_id: Option<&str>) -> bool {
+        // A run that is not in the ledger any more takes its slices along.
+        self.routes.get(&run_id).is_none_or(|route| {
+            let same_source = source_id.is_some() && route.source_id.as_deref() == source_id;
+            route.same_target && (route.same_source_names || same_source)
+        })
+    }
+
+    /// What the caller is told of runs between other tables, where `left` is pulled now.
+    pub fn warnings(&self, source_id: Option<&str>, left: &[Interval]) -> Vec<String> {
+        let mut other: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        let mut moved = Vec::new();
+        for (run_id, interval) in &self.pulled {
+            let Some(route) = self.routes.get(run_id) else { continue };
+            if !self.counts(*run_id, source_id) {
+                if left.iter().any(|left| !left.intersect(interval).is_empty()) {
+                    other.entry(&route.words).or_default().push(*run_id);
+                }
+            } else if let (Some(was), Some(is)) = (route.source_id.as_deref(), source_id)
+                && database_of(was) != database_of(is)
+            {
+                moved.push(*run_id);
+            }
+        }
+        let mut warnings: Vec<_> = other
+            .into_iter()
+            .map(|(words, runs)| {
+                format!(
+                    "what {} pulled of the period {words} does not count: this call pulls {}",
+                    numbers(runs),
+                    self.call
+                )
+            })
+            .collect();
+        if !moved.is_empty() {
+            warnings.push(format!(
+                "the source is another database than the one that {} read under the same names, and what was pulled still counts; if its rows are others, select lrs_extract.forget(…)",
+                numbers(moved)
+            ));
+        }
+        warnings
+    }
+}
+
+/// Other pipelines that have moved rows of the period between the same tables: a WARNING for each,
+/// because this one brings their rows again.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn sibling_warnings(
+    pipeline: &Pipeline,
+    target: &Target,
+    period: Period,
+) -> Result<Vec<String>, Failure> {
+    let siblings = ledger::siblings(&pipeline.id, period, &endpoints(pipeline, target))?;
+    let warning = |sibling: ledger::Sibling| {
+        let deleted = if sibling.is_deleted { ", which was deleted," } else { "" };
+        format!(
+            "pipeline \"{}\"{deleted} has pulled rows of the period from the same table into {} (run {}): pipeline \"{}\" brings them again",
+            sibling.pipeline, target.sql_name, sibling.run_id, pipeline.name
+        )
+    };
+    Ok(siblings.into_iter().map(warning).collect())
+}
+
+fn endpoints<'a>(pipeline: &'a Pipeline, target: &'a Target) -> Endpoints<'a> {
+    Endpoints {
+        server: &pipeline.server,
+        source_table: &pipeline.source_table,
+        target: &target.sql_name,
+        target_oid: pg_sys::Oid::from(target.oid),
+    }
+}
+
+/// Cluster and database of a table's identity.
+fn database_of(identity: &str) -> Option<&str> {
+    identity.rsplit_once('/').map(|(database, _)| database)
+}
+
+/// "run 3", or "runs 3, 4, 7".
+fn numbers(mut runs: Vec<i64>) -> String {
+    runs.sort_unstable();
+    runs.dedup();
+    let list = runs.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    format!("{} {list}", if runs.len() == 1 { "run" } else { "runs" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slice::Edge;
+    use chrono::DateTime;
+
+    fn interval(from: i64, to: i64) -> Interval {
+        let edge = |micros| Edge::Before(DateTime::from_timestamp_micros(micros).unwrap());
+        Interval::new(edge(from), edge(to))
+    }
+
+    fn coverage(route: Route) -> Coverage {
+        Coverage {
+            pulled: vec![(3, interval(0, 9)), (3, interval(9, 12))],
+            routes: HashMap::from([(3, route)]),
+            ..Coverage::default()
+        }
+    }
+
+    fn route(same_target: bool, same_source_names: bool, source_id: Option<&str>) -> Route {
+        Route {
+            same_target,
+            same_source_names,
+            source_id: source_id.map(str::to_owned),
+            words: "from a into b".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_what_moved_between_the_same_tables_counts() {
+        for (route, source, counts) in [
+            (route(true, true, None), None, true),
+            (route(true, true, Some("1/2/3")), Some("9/2/3"), true),
+            (route(true, false, Some("1/2/3")), Some("1/2/3"), true),
+            (route(true, false, Some("1/2/3")), Some("1/2/4"), false),
+            (route(true, false, None), None, false),
+            (route(false, true, Some("1/2/3")), Some("1/2/3"), false),
+        ] {
+            let coverage = coverage(route.clone());
+            let expected = if counts { 2 } else { 0 };
+            assert_eq!(coverage.counting(source).len(), expected, "{route:?} {source:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_count_is_told_once_and_only_where_it_is_pulled() {
+        let coverage = coverage(route(false, true, None));
+        let told = coverage.warnings(None, &[interval(3, 20)]);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("what run 3 pulled of the period from a into b"), "{told:?}");
+        assert!(coverage.warnings(None, &[interval(12, 20)]).is_empty());
+    }
+
+    #[test]
+    fn another_database_behind_the_same_names_is_told() {
+        let coverage = coverage(route(true, true, Some("1/2/3")));
+        assert!(coverage.warnings(Some("1/2/9"), &[]).is_empty());
+        assert_eq!(coverage.warnings(Some("7/2/3"), &[]).len(), 1);
+    }
+}
