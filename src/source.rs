@@ -43,9 +43,9 @@ pub use checksum::{
 pub use chunk::{CHUNK_BYTES, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
-pub use describe::{StatementKind, Table, TableNames, WalkTable};
+pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
-pub use estimate::{Estimate, estimates};
+pub use estimate::{Estimate, KeyIndex, estimates};
 pub use index_advice::index_advice;
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};

@@ -1,7 +1,7 @@
 //! Which way a part of a partition is walked: in the order of keys, or in that of the heap.
 
 use crate::ledger::WalkMode;
-use crate::source::{Costs, Leaf};
+use crate::source::{Costs, KeyIndex, KeyStatistics, Leaf};
 
 /// How a part of a partition is walked.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,36 +27,47 @@ const WORTHWHILE: f64 = 0.6;
 /// From here on, what is out of order is near its place, and the planner's interpolation makes too much
 /// of it.
 const GOOD_CORRELATION: f64 = 0.9;
+/// More rows of one timestamp than a page has: where the index has the timestamp alone, each page of them
+/// reads all of them, as has no window.
+const MANY_TIES: f64 = 5_000.0;
 /// Below this, rows of neighbouring keys lie on unrelated blocks.
 pub(super) const POOR_CORRELATION: f64 = 0.7;
 
-/// Chooses for `rows` of a leaf, whose heap follows the key as `correlation` says (-1 … 1), and which
-/// has an index that gives rows in the order of keys or not.
+/// Chooses for `rows` of a leaf, in whose heap the key lies as `key` says, and which
+/// has such an index, or none.
 pub fn choose(
     mode: WalkMode,
     leaf: &Leaf,
-    correlation: Option<f32>,
+    key: Option<KeyStatistics>,
     rows: f64,
     costs: Costs,
-    has_index: bool,
+    index: KeyIndex,
 ) -> WalkChoice {
+    // A window of timestamps is sorted by nothing.
+    let pages = if index == KeyIndex::TimestampAlone { Way::Window } else { Way::Key };
     let by_key = |reason: String, way| WalkChoice { way, reason };
     if let Some(obstacle) = leaf.obstacle {
-        return by_key(format!("by key: {obstacle}"), Way::Key);
+        return by_key(format!("by key: {obstacle}"), pages);
     }
     let heap = |why: &str| WalkChoice { way: Way::Heap, reason: format!("by heap: {why}") };
-    if mode == WalkMode::Auto && !has_index {
+    if mode == WalkMode::Auto && index == KeyIndex::Missing {
         return heap("no index serves a walk by key");
     }
-    let Some(correlation) = correlation.map(f64::from) else {
+    let Some(KeyStatistics { correlation, ties }) = key else {
         return match mode {
             WalkMode::Heap => heap("walk = 'heap'"),
             _ => by_key(
                 "by key: the source has no statistics that this user may read".to_owned(),
-                Way::Key,
+                pages,
             ),
         };
     };
+    let correlation = f64::from(correlation);
+    if mode == WalkMode::Auto && index == KeyIndex::TimestampAlone && ties > MANY_TIES {
+        return heap(&format!(
+            "{ties:.0} rows share a timestamp, and no index has both columns of the key"
+        ));
+    }
     let blocks = f64::from(leaf.blocks);
     let all = if leaf.rows > 0.0 { leaf.rows } else { rows };
     let random = blocks_at_random(rows, blocks, costs.cached_blocks);
@@ -68,7 +79,7 @@ pub fn choose(
     let figures = format!(
         "about {key_blocks:.0} blocks of the partition by key, {blocks:.0} by heap; correlation {correlation:.2}"
     );
-    let key_way = if correlation.abs() < POOR_CORRELATION { Way::Window } else { Way::Key };
+    let key_way = if correlation.abs() < POOR_CORRELATION { Way::Window } else { pages };
     match mode {
         WalkMode::Heap => heap(&format!("walk = 'heap'; {figures}")),
         WalkMode::Key => by_key(format!("by key: walk = 'key'; {figures}"), key_way),
@@ -112,10 +123,14 @@ mod tests {
         Leaf { obstacle: None, heap, blocks, rows, next_transaction: 1 }
     }
 
+    fn key(correlation: f32) -> Option<KeyStatistics> {
+        Some(KeyStatistics { correlation, ties: 1.0 })
+    }
+
     fn way(rows: f64, correlation: f32, heap_page: f64) -> Way {
         let leaf = leaf(4_000_000, 60e6);
         let costs = Costs { heap_page, ..DISK };
-        choose(WalkMode::Auto, &leaf, Some(correlation), rows, costs, true).way
+        choose(WalkMode::Auto, &leaf, key(correlation), rows, costs, KeyIndex::Whole).way
     }
 
     #[test]
@@ -136,13 +151,15 @@ mod tests {
     #[test]
     fn fast_storage_needs_no_order() {
         let ssd = Costs { random_page: 1.1, cached_blocks: 1e9, ..DISK };
-        let choice = choose(WalkMode::Auto, &leaf(1_000, 4_000.0), Some(0.0), 4_000.0, ssd, true);
+        let choice =
+            choose(WalkMode::Auto, &leaf(1_000, 4_000.0), key(0.0), 4_000.0, ssd, KeyIndex::Whole);
         assert_eq!(choice.way, Way::Window);
     }
 
     #[test]
     fn without_statistics_the_key_is_walked_and_the_reason_said() {
-        let choice = choose(WalkMode::Auto, &leaf(1_000, -1.0), None, 4_000.0, DISK, true);
+        let choice =
+            choose(WalkMode::Auto, &leaf(1_000, -1.0), None, 4_000.0, DISK, KeyIndex::Whole);
         assert_eq!(choice.way, Way::Key);
         assert!(choice.reason.contains("no statistics"), "{}", choice.reason);
     }
@@ -150,14 +167,25 @@ mod tests {
     #[test]
     fn without_an_index_the_heap_is_read_once_and_not_sorted_for_each_page() {
         let leaf = leaf(1_000, 4_000.0);
-        let way = |mode| choose(mode, &leaf, Some(1.0), 4_000.0, DISK, false).way;
+        let way = |mode| choose(mode, &leaf, key(1.0), 4_000.0, DISK, KeyIndex::Missing).way;
         assert_eq!([way(WalkMode::Auto), way(WalkMode::Key)], [Way::Heap, Way::Key]);
+    }
+
+    #[test]
+    fn an_index_on_the_timestamp_alone_serves_windows() {
+        let leaf = leaf(1_000, 4_000.0);
+        let way = |key, mode| choose(mode, &leaf, key, 4_000.0, DISK, KeyIndex::TimestampAlone).way;
+        assert_eq!([way(key(1.0), WalkMode::Auto), way(key(1.0), WalkMode::Key)], [Way::Window; 2]);
+        assert_eq!(way(None, WalkMode::Auto), Way::Window);
+        let heavy = Some(KeyStatistics { correlation: 1.0, ties: 30_000.0 });
+        assert_eq!(way(heavy, WalkMode::Auto), Way::Heap);
+        assert_eq!(way(heavy, WalkMode::Key), Way::Window);
     }
 
     #[test]
     fn what_cannot_be_read_by_blocks_is_not() {
         let leaf = Leaf { obstacle: Some("row security applies"), ..leaf(1_000, 4_000.0) };
-        let choice = choose(WalkMode::Heap, &leaf, Some(0.0), 4_000.0, DISK, true);
+        let choice = choose(WalkMode::Heap, &leaf, key(0.0), 4_000.0, DISK, KeyIndex::Whole);
         assert_eq!(
             choice,
             WalkChoice { way: Way::Key, reason: "by key: row security applies".into() }

@@ -6,7 +6,9 @@ use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
 use crate::slice::{Heap, Interval};
-use crate::source::{Costs, Leaf, Session, SourceError, Table, index_advice};
+use crate::source::{
+    Costs, KeyIndex, KeyStatistics, Leaf, Session, SourceError, Table, index_advice,
+};
 
 /// A stretch of one partition, and how it is walked.
 #[derive(Clone, Debug)]
@@ -123,7 +125,7 @@ impl WalkQuery {
         for unfinished in &self.unfinished {
             walks.push(self.continued(unfinished, table, slices, session)?);
         }
-        let correlations = table.correlations(session)?;
+        let statistics = table.key_statistics(session)?;
         let costs = Costs::ask(session, table.version)?;
         let mut rest = slices;
         while !rest.is_empty() {
@@ -131,13 +133,12 @@ impl WalkQuery {
             let (group, later) = rest.split_at_mut(same);
             rest = later;
             let partition = group[0].planned.partition.clone();
-            let correlation =
-                correlations.iter().find(|(name, _)| *name == partition).map(|(_, c)| *c);
+            let key = statistics.iter().find(|(name, _)| *name == partition).map(|(_, key)| *key);
             let leaf = match table.oids(&partition) {
                 Some((table, relation)) => Leaf::ask(session, relation, table)?,
                 None => None,
             };
-            self.walks_of(group, table, leaf, correlation, costs, &mut walks)?;
+            self.walks_of(group, table, leaf, key, costs, &mut walks)?;
         }
         Ok(walks)
     }
@@ -206,16 +207,15 @@ impl WalkQuery {
         group: &mut [SurveyedSlice],
         table: &Table,
         leaf: Option<Leaf>,
-        correlation: Option<f32>,
+        key: Option<KeyStatistics>,
         costs: Costs,
         walks: &mut Vec<PlannedWalk>,
     ) -> Result<(), SourceError> {
         let rows: i64 =
             group.iter().filter(|s| !s.planned.left.is_empty()).map(|s| s.estimate.rows).sum();
-        let has_index = !group.iter().any(|slice| slice.estimate.no_index);
-        let choice = leaf
-            .as_ref()
-            .map(|leaf| choose(self.mode(), leaf, correlation, rows as f64, costs, has_index));
+        let index = group.iter().map(|slice| slice.estimate.index).max().unwrap_or_default();
+        let choice =
+            leaf.as_ref().map(|leaf| choose(self.mode(), leaf, key, rows as f64, costs, index));
         if let (WalkMode::Heap, Some(obstacle)) =
             (self.mode, leaf.as_ref().and_then(|leaf| leaf.obstacle))
         {
@@ -236,7 +236,7 @@ impl WalkQuery {
         });
         for slice in group.iter_mut() {
             if way != Way::Heap {
-                slice.warning = warning(slice, correlation, table, self.mode);
+                slice.warning = warning(slice, key.map(|key| key.correlation), table, self.mode);
             }
             if !slice.planned.left.is_empty() {
                 slice.way.clone_from(&reason);
@@ -306,11 +306,15 @@ fn warning(
     table: &Table,
     mode: WalkMode,
 ) -> Option<String> {
-    if slice.estimate.no_index {
-        return Some(format!(
-            "no index serves the walk: each page sorts or reads everything. {}",
-            index_advice(table, &slice.planned.partition)
-        ));
+    let lacking = match slice.estimate.index {
+        KeyIndex::Missing => Some("no index serves the walk: each page sorts or reads everything"),
+        KeyIndex::TimestampAlone => Some(
+            "no index has both columns of the key: where many rows share a timestamp, all of them are read and sorted for each page of them",
+        ),
+        KeyIndex::Whole => None,
+    };
+    if let Some(lacking) = lacking {
+        return Some(format!("{lacking}. {}", index_advice(table, &slice.planned.partition)));
     }
     let correlation = correlation?;
     let way_out = match mode {

@@ -58,6 +58,15 @@ pub struct Table {
     pub(super) nodes: Vec<Node>,
 }
 
+/// How the key of a table lies in its heap.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeyStatistics {
+    /// How the heap's order follows the timestamp: -1 … 1.
+    pub correlation: f32,
+    /// Rows that share one timestamp, by what is most common in the sample.
+    pub ties: f64,
+}
+
 /// The part of a [`Table`] that the walk needs, in a form that travels to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WalkTable {
@@ -249,16 +258,22 @@ impl Table {
         Ok(micros.and_then(DateTime::from_timestamp_micros))
     }
 
-    /// How well the heap follows the timestamp, per table that holds rows (-1 … 1), where the
-    /// source has statistics that this user may see.
+    /// How the key lies in the heap, per table that holds rows, where the source has statistics that this
+    /// user may see.
     ///
     /// # Errors
     /// [`SourceError`] as the source reports it.
-    pub fn correlations(&self, session: &mut Session) -> Result<Vec<(String, f32)>, SourceError> {
+    pub fn key_statistics(
+        &self,
+        session: &mut Session,
+    ) -> Result<Vec<(String, KeyStatistics)>, SourceError> {
         let column: &str = &self.names.timestamp;
-        query(session, include_str!("../../sql/source/correlation.sql"), &[&self.oid, &column])?
+        query(session, include_str!("../../sql/source/key_statistics.sql"), &[&self.oid, &column])?
             .iter()
-            .map(|row| Ok((get(row, "name")?, get(row, "correlation")?)))
+            .map(|row| {
+                let (correlation, ties) = (get(row, "correlation")?, get(row, "ties")?);
+                Ok((get(row, "name")?, KeyStatistics { correlation, ties }))
+            })
             .collect()
     }
 }

@@ -17,8 +17,19 @@ pub struct Estimate {
     pub bytes: i64,
     /// How a page would be read, from the top of the plan down: "Limit, Index Scan using …".
     pub access_path: String,
-    /// Set where a page would sort or read everything.
-    pub no_index: bool,
+    pub index: KeyIndex,
+}
+
+/// What the source's indexes do for a walk in the order of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KeyIndex {
+    /// One gives rows in that order.
+    #[default]
+    Whole,
+    /// One gives them in the order of timestamps; a page sorts those that share one.
+    TimestampAlone,
+    /// A page would sort or read everything.
+    Missing,
 }
 
 const ACTION: &str = "estimate a slice by EXPLAIN";
@@ -97,8 +108,20 @@ fn estimate(plans: &[Value]) -> Estimate {
     Estimate {
         rows: rows as i64,
         bytes: (rows * number("Plan Width")) as i64,
-        no_index: nodes.iter().any(|n| n.starts_with("Sort") || n.starts_with("Seq Scan")),
+        index: index(&nodes),
         access_path: nodes.join(", "),
+    }
+}
+
+/// By the nodes of a page's plan.
+fn index(nodes: &[String]) -> KeyIndex {
+    let has = |kind: &str| nodes.iter().any(|node| node.starts_with(kind));
+    if has("Sort") || has("Seq Scan") {
+        KeyIndex::Missing
+    } else if has("Incremental Sort") {
+        KeyIndex::TimestampAlone
+    } else {
+        KeyIndex::Whole
     }
 }
 
@@ -162,6 +185,16 @@ fn describe_plan(plan: &Value, nodes: &mut Vec<String>) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_sort_tells_what_the_index_lacks() {
+        let index =
+            |nodes: &[&str]| index(&nodes.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>());
+        assert_eq!(index(&["Index Scan using a"]), KeyIndex::Whole);
+        assert_eq!(index(&["Incremental Sort", "Index Scan using a"]), KeyIndex::TimestampAlone);
+        assert_eq!(index(&["Sort", "Seq Scan on b"]), KeyIndex::Missing);
+        assert_eq!(index(&["Append", "Incremental Sort", "Seq Scan on b"]), KeyIndex::Missing);
+    }
 
     #[test]
     fn a_plan_reads_from_the_top_down() {

@@ -133,3 +133,44 @@ fn unique_timestamps_are_read_once_and_by_one_query_a_page() {
         assert!(reads.index_scans <= pages + pages / 10 + 10, "{pages} pages: {reads:?}");
     }
 }
+
+/// A fixture whose index does not know the actors.
+fn fixture_with_an_index_on_the_timestamp_alone(rows: Rows) -> Fixture {
+    let fixture = fixture_with(rows);
+    fixture.on_source(
+        "do $$ declare i regclass; begin
+           for i in select x.indexrelid from pg_index x join pg_class c on c.oid = x.indexrelid
+                     where x.indrelid = 'acid.lrs_statement_new'::regclass
+           loop execute format('drop index %s', i); end loop; end $$;
+         create index on acid.lrs_statement_new (\"timestamp\");
+         analyze acid.lrs_statement_new",
+    );
+    fixture
+}
+
+#[test]
+fn an_index_on_the_timestamp_alone_reads_no_row_for_each_page() {
+    // Groups of a fifth of a page, and groups of many pages.
+    for (ties, batch) in [(100, 500), (2_000, 500), (ROWS / 2, 2_000)] {
+        let rows = Rows::of(ROWS).ties(ties).actors_per_tie(50).nulls_every(51);
+        let fixture = fixture_with_an_index_on_the_timestamp_alone(rows);
+        let (rows, reads) = reads_of_a_pull(&fixture, APRIL, batch);
+        assert_eq!(rows, ROWS);
+        let read = reads.heap_rows + reads.rows_without_index;
+        assert!(read < rows * 3 / 2, "{ties} ties, pages of {batch}: {read} rows read of {rows}");
+    }
+}
+
+#[test]
+fn a_plan_warns_where_the_index_has_the_timestamp_alone() {
+    let rows = Rows::of(ROWS).ties(100).actors_per_tie(50);
+    let fixture = fixture_with_an_index_on_the_timestamp_alone(rows);
+    let warned = fixture.stage_value(
+        "select bool_or(warning like '%no index has both columns of the key%create index concurrently%')
+           from lrs_extract.plan('2025-04-01', '2025-05-01')",
+    );
+    assert_eq!(warned, "true");
+    Pull::everything().run(&mut fixture.stage());
+    let advice = fixture.stage_value("select advice from lrs_extract.bottleneck");
+    assert!(advice.contains("no index has both columns"), "{advice}");
+}
