@@ -1,10 +1,13 @@
 //! Arguments that several functions share, and what is said when they are wrong.
 
+use crate::backend::role::as_owner;
 use crate::backend::time::{Period, from_server};
-use crate::error::Failure;
+use crate::error::{Failure, notice};
 use pgrx::datum::TimestampWithTimeZone;
+use pgrx::prelude::*;
 
-/// Checks the two arguments of a period.
+/// Checks the two arguments of a period. Where they seem to be dates of the session's time zone, a NOTICE
+/// says which instants they are: a scheduler's session may have another zone.
 ///
 /// # Errors
 /// 22004 for a null, 22023 for a period that ends before it begins.
@@ -26,7 +29,22 @@ pub fn check_period(
             ))
             .with_hint("Give the earlier time first; \"to\" itself is not part of the period."));
     }
+    if let Some(instants) = local_dates(period)? {
+        notice(&instants);
+    }
     Ok(period)
+}
+
+fn local_dates(period: Period) -> Result<Option<String>, Failure> {
+    let sql = include_str!("../../sql/plan/local_dates.sql");
+    // As the owner for the sake of the search path; the time zone stays the session's.
+    let said = as_owner(|| {
+        Spi::connect(|client| {
+            let mut rows = client.select(sql, Some(1), &[period.from.into(), period.to.into()])?;
+            rows.next().map(|row| row.get::<String>(1)).transpose()
+        })
+    })?;
+    Ok(said.flatten())
 }
 
 fn in_words(timestamp: TimestampWithTimeZone) -> String {

@@ -51,6 +51,32 @@ fn a_shadow_of_the_target_takes_no_row() {
 }
 
 #[test]
+fn dates_of_another_time_zone_are_told_as_the_instants_that_they_are() {
+    let fixture = fixture();
+    let calls = ["plan", "pull", "verify", "dedup", "replay", "forget"];
+    let told = |zone: &str, from: &str| {
+        let (mut stage, notices) = fixture.stage_with_notices();
+        stage.batch_execute(&format!("set timezone = '{zone}'")).expect("a zone");
+        for call in calls {
+            let sql = format!("select count(*) from lrs_extract.{call}('{from}', '2025-08-01')");
+            stage.query_one(&sql, &[]).expect(call);
+        }
+        notices.all().into_iter().filter(|n| n.contains("time zone")).collect::<Vec<_>>()
+    };
+    let seoul = told("Asia/Seoul", "2025-03-01");
+    assert_eq!(seoul.len(), calls.len(), "{seoul:?}");
+    let instants = "from 2025-02-28 15:00:00 to 2025-07-31 15:00:00 UTC";
+    assert!(seoul.iter().all(|n| n.contains(instants) && n.contains("Asia/Seoul")), "{seoul:?}");
+    assert_eq!(told("UTC", "2025-03-01"), Vec::<String>::new());
+    assert_eq!(told("Asia/Seoul", "2025-03-01 12:00+00").len(), calls.len(), "by its other end");
+    let (mut stage, notices) = fixture.stage_with_notices();
+    let utc =
+        "set timezone = 'Asia/Seoul'; select lrs_extract.forget('2025-03-01 00:00+00', 'infinity')";
+    stage.batch_execute(utc).expect("instants");
+    assert_eq!(notices.all(), Vec::<String>::new());
+}
+
+#[test]
 fn dedup_and_replay_refuse_a_temporary_target() {
     let fixture = fixture();
     fixture.on_stage("update lrs_extract.pipeline set target_table = 'pg_temp.aidt_raw'");
