@@ -95,6 +95,37 @@ fn a_hostile_password_and_user_name_connect() {
 }
 
 #[test]
+fn databases_and_callers_of_hostile_names_pull() {
+    let fixture = Fixture::with(&Rows::of(100));
+    let database = format!(r#"d'b "x"; \ ü {}"#, fixture.db);
+    let (identifier, literal) = (database.replace('"', "\"\""), database.replace('\'', "''"));
+    fixture
+        .pair
+        .source
+        .connect("postgres")
+        .batch_execute(&format!(r#"create database "{identifier}" template {}"#, fixture.db))
+        .expect("a source of that name");
+    fixture.on_stage(&format!(
+        r#"alter server lrs_source options (set dbname '{literal}');
+           create role "{identifier}" login superuser;
+           create user mapping for "{identifier}" server lrs_source options ({})"#,
+        fixture.mapping_options()
+    ));
+    fixture
+        .pair
+        .stage
+        .connect("postgres")
+        .batch_execute(&format!(r#"create database "{identifier}" template {}"#, fixture.db))
+        .expect("a stage of that name");
+    let copy = Fixture { pair: fixture.pair.clone(), db: database };
+    let mut stage = copy.stage();
+    stage.batch_execute(&format!(r#"set role "{identifier}""#)).expect("the role");
+    assert_eq!(Pull::everything().run(&mut stage).rows, 100);
+    assert_eq!(copy.target_rows(), 100);
+    assert_eq!(copy.stage_value("select caller from lrs_extract.run"), copy.db);
+}
+
+#[test]
 fn the_password_is_in_no_ledger_log_or_activity() {
     let fixture = secret_fixture();
     fixture.slow_target(100);

@@ -202,6 +202,29 @@ fn the_statement_is_a_plain_insert_select_that_a_sharding_extension_can_take() {
 }
 
 #[test]
+fn a_target_of_as_many_columns_as_a_table_can_have_is_filled() {
+    let fixture = Fixture::with(&Rows::of(60));
+    let have: usize = fixture
+        .stage_value("select count(*) from pg_attribute where attrelid = 'pipeline.aidt_raw'::regclass and attnum > 0")
+        .parse()
+        .expect("a count");
+    let more = 1_600 - have;
+    fixture.on_stage(&format!(
+        "do $$ begin execute (
+           select 'alter table pipeline.aidt_raw ' || string_agg(format('add c%s smallint', n), ', ')
+             from generate_series(1, {more}) n); end $$;
+         update lrs_extract.pipeline set mapping = mapping || (
+           select jsonb_object_agg('c' || n, jsonb_build_object('const', (n % 7)::text))
+             from generate_series(1, {more}) n)"
+    ));
+    assert_eq!(fixture.pull_all().rows, 60);
+    fixture.assert_all_rows();
+    let sums = fixture
+        .stage_value(&format!("select sum(c{more}) || ' ' || sum(c1) from pipeline.aidt_raw"));
+    assert_eq!(sums, format!("{} 60", more % 7 * 60));
+}
+
+#[test]
 fn an_identity_by_default_and_a_generated_column_fill_themselves() {
     let fixture = pulled_into(
         "alter table pipeline.aidt_raw
