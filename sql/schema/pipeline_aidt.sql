@@ -34,7 +34,7 @@ begin
           return new;
         end if;
         if has_table_privilege('lrs_extract.pipeline', 'delete') then
-          delete from lrs_extract.pipeline p where p.name = new.name and md5(p::text) = %L;
+          delete from lrs_extract.pipeline p where p.name = new.name and sha256(convert_to(p::text, 'UTF8')) = %L;
         end if;
         -- A copy of a row is another pipeline.
         if exists (select from lrs_extract.pipeline p where p.pipeline_id = new.pipeline_id) then
@@ -44,7 +44,7 @@ begin
       end
       $body$
     $create$,
-    (select pg_catalog.md5(p::text) from lrs_extract.pipeline p));
+    (select pg_catalog.sha256(pg_catalog.convert_to(p::text, 'UTF8')) from lrs_extract.pipeline p));
 end
 $do$;
 comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored row take the place of the shipped one, and gives a copied row an id of its own';

@@ -10,6 +10,7 @@ set extra_float_digits = 3;
 set intervalstyle = 'postgres';
 set bytea_output = 'hex';
 set xmloption = 'content';
+set quote_all_identifiers = off;
 set jit = off;
 set max_parallel_workers_per_gather = 0;
 -- A page is planned for its own range: partitions, and what an index is worth there, depend on it.

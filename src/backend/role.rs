@@ -37,7 +37,8 @@ pub fn is_superuser(role: pg_sys::Oid) -> bool {
     unsafe { pg_sys::superuser_arg(role) }
 }
 
-/// Runs `f` as the extension's owner, with `search_path` at `pg_catalog, pg_temp`.
+/// Runs `f` as the extension's owner, with `search_path` at `pg_catalog, pg_temp`, and names quoted only
+/// where they need it.
 ///
 /// When `f` throws, the surrounding transaction or subtransaction puts role and settings back.
 pub fn as_owner<T>(f: impl FnOnce() -> T) -> T {
@@ -57,16 +58,20 @@ fn acting_as<T>(actor: pg_sys::Oid, f: impl FnOnce() -> T) -> T {
         let (mut role, mut context) = (pg_sys::InvalidOid, 0);
         pg_sys::GetUserIdAndSecContext(&mut role, &mut context);
         let settings = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
+        for (name, value) in
+            [(c"search_path", c"pg_catalog, pg_temp"), (c"quote_all_identifiers", c"off")]
+        {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
         pg_sys::SetUserIdAndSecContext(
             actor,
             context | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32,

@@ -334,3 +334,19 @@ fn further_columns_arrive_whole_whatever_the_role_has_set() {
                   where score = 0.1::float8 + 0.2 and took = interval '-3 days -04:05:06' and raw = '\\xc3a9'";
     assert_eq!(fixture.stage_value(whole), ROWS.to_string());
 }
+
+#[test]
+fn names_are_the_same_whether_all_identifiers_are_quoted_or_not() {
+    let fixture = fixture();
+    fixture.on_source(&format!("alter database {} set quote_all_identifiers = on", fixture.db));
+    fixture.on_stage(&format!("alter database {} set quote_all_identifiers = on", fixture.db));
+    fixture.pull_all();
+    let names =
+        "select distinct r.target || ' ' || (select min(s.partition) from lrs_extract.slice s)
+                   from lrs_extract.run r";
+    assert_eq!(
+        fixture.stage_value(names),
+        "pipeline.aidt_raw acid.lrs_statement_2025_03".to_owned()
+    );
+    fixture.assert_all_rows();
+}
