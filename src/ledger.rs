@@ -31,4 +31,6 @@ pub use reject::{
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};
 pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
-pub use slice::{claim_slice, close_slice, covered, forget, record_retry};
+pub use slice::{
+    claim_slice, close_slice, covered, forget, reclaim_slice, record_retry, release_slice,
+};

@@ -29,6 +29,26 @@ pub fn claim_slice(run_id: i64, worker: i32) -> Result<Option<i32>, Failure> {
     .map_err(Failure::from)
 }
 
+/// Gives a claimed slice back, of which nothing is pulled.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn release_slice(run_id: i64, slice_no: i32) -> Result<(), Failure> {
+    let sql = include_str!("../../sql/ledger/release_slice.sql");
+    as_owner(|| Spi::run_with_args(sql, &[run_id.into(), slice_no.into()])).map_err(Failure::from)
+}
+
+/// Takes a slice that was given back, unless another worker has claimed it by now; whether it did.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn reclaim_slice(run_id: i64, slice_no: i32, worker: i32) -> Result<bool, Failure> {
+    let sql = include_str!("../../sql/ledger/reclaim_slice.sql");
+    let arguments = [run_id.into(), slice_no.into(), worker.into()];
+    let taken = || Spi::connect_mut(|client| client.update(sql, None, &arguments).map(|t| t.len()));
+    Ok(as_owner(taken)? > 0)
+}
+
 /// Marks a slice whose end came without further rows.
 ///
 /// # Errors

@@ -47,6 +47,8 @@ pub struct Control {
     next_batch: AtomicI32,
     /// Workers that have not come to their end.
     active: AtomicU32,
+    /// Workers that have a session on the source, and will look for slices once more before they end.
+    reading: AtomicU32,
     slots: u32,
     message_length: usize,
 }
@@ -211,6 +213,22 @@ impl Control {
     /// Workers that have not come to their end.
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::SeqCst)
+    }
+
+    /// One more worker reads from the source.
+    pub fn begin_reading(&self) {
+        self.reading.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// One of them does not any more. It may end only if it finds no slice to claim after this: another
+    /// that gave one back has counted on it.
+    pub fn end_reading(&self) {
+        self.reading.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Workers that read from the source.
+    pub fn reading(&self) -> u32 {
+        self.reading.load(Ordering::SeqCst)
     }
 
     /// A worker has come to its end; true for the last one.

@@ -74,6 +74,15 @@ pub trait ExecutionContext {
     fn readers(&self) -> u32 {
         1
     }
+    /// Notes that this one has read from the source.
+    fn note_reading(&mut self) {}
+    /// Whether others can pull the slice that this one has, which cannot connect: it is given back.
+    ///
+    /// # Errors
+    /// [`Failure`] when the ledger cannot be written.
+    fn give_back(&mut self, _slice: &Slice) -> Result<bool, Failure> {
+        Ok(false)
+    }
     /// This worker's number, from 1; 0 for the caller's own backend.
     fn worker(&self) -> i32;
 }

@@ -60,7 +60,8 @@ impl<C: ExecutionContext> Puller<C> {
         }
     }
 
-    /// Pulls one more batch of the walk, through trouble that passes.
+    /// Pulls one more batch of the walk, through trouble that passes; or gives the slice back, see
+    /// [`SliceWalk::given_back`].
     ///
     /// # Errors
     /// [`Failure`] when another attempt would not help; everything committed stays.
@@ -82,6 +83,9 @@ impl<C: ExecutionContext> Puller<C> {
                 unit.roll_back();
             }
             catching(|| self.recover(walk, error))?;
+            if walk.given_back {
+                return Ok(());
+            }
         }
     }
 
@@ -122,6 +126,7 @@ impl<C: ExecutionContext> Puller<C> {
             self.apply_changes_when_due(walk)?;
             match stream.poll()? {
                 Some(StreamItem::Rows(rows)) => {
+                    self.context.note_reading();
                     self.open_unit(walk)?;
                     walk.open.add_bytes(rows.raw.wire_bytes);
                     if self.loader.as_ref().is_some_and(|l| l.needs_flush_before(&rows)) {
@@ -135,6 +140,7 @@ impl<C: ExecutionContext> Puller<C> {
                     }
                 }
                 Some(StreamItem::BatchEnd(end)) => {
+                    self.context.note_reading();
                     self.end_batch(walk, stream.waited, end)?;
                     if !end.done {
                         walk.stream = Some(stream);
@@ -329,7 +335,7 @@ impl<C: ExecutionContext> Puller<C> {
     /// # Errors
     /// The failure itself when there is no further attempt; 55000 when the pipeline was changed
     /// during the run.
-    fn recover(&mut self, walk: &SliceWalk, error: PullError) -> Result<(), Failure> {
+    fn recover(&mut self, walk: &mut SliceWalk, error: PullError) -> Result<(), Failure> {
         let decision = decide(&error, self.checks, self.request.commit, &mut self.retry);
         if self.checks == ConstraintChecks::Committing {
             self.checks = ConstraintChecks::AsDeclared;
@@ -351,6 +357,17 @@ impl<C: ExecutionContext> Puller<C> {
             Decision::After(delay) => delay,
         };
         self.context.check_stop()?;
+        // No connection is left for this worker.
+        if failure.sqlstate == "53300" && walk.is_untouched() {
+            walk.given_back = self.context.give_back(&walk.slice)?;
+            if walk.given_back {
+                self.context.warn(&format!(
+                    "{}; this worker ends, and the others continue with its slices",
+                    failure.message
+                ));
+                return Ok(());
+            }
+        }
         self.context.warn(&format!(
             "{}; trying again in {} ms with pages of {} rows",
             failure.message,

@@ -22,6 +22,8 @@ pub struct SliceWalk {
     /// Row versions newer than the scan that the reader met since the last commit.
     pub new_versions: u64,
     pub done: bool,
+    /// Given back for another worker to claim; this one cannot connect.
+    pub given_back: bool,
 }
 
 impl SliceWalk {
@@ -36,7 +38,13 @@ impl SliceWalk {
             uncommitted: Vec::new(),
             new_versions: 0,
             done: false,
+            given_back: false,
         }
+    }
+
+    /// Whether nothing of the slice is committed.
+    pub fn is_untouched(&self) -> bool {
+        self.watermark == self.slice.begin()
     }
 
     pub fn is_done(&self) -> bool {

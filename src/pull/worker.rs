@@ -24,7 +24,7 @@ use std::time::Duration;
 pub fn work(worker: &Worker<'_>, request: PullRequest) -> Result<(), Failure> {
     request.caller.connect_worker();
     let request = Arc::new(request);
-    let context = WorkerContext { worker, request: request.clone(), announced: None };
+    let context = WorkerContext { worker, request: request.clone(), announced: None, reads: false };
     let mut puller = Puller::new(context, request.clone());
     let outcome = catching(|| {
         open(worker, &request)?;
@@ -55,8 +55,14 @@ fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Re
     loop {
         puller.context.check_stop()?;
         let worker = puller.context.worker();
-        let Some(slice_no) = in_transaction(|| ledger::claim_slice(request.run_id, worker))? else {
-            return Ok(());
+        let claim = || in_transaction(|| ledger::claim_slice(request.run_id, worker));
+        let slice_no = match claim()? {
+            Some(slice_no) => slice_no,
+            None if puller.context.end_reading() => match claim()? {
+                Some(slice_no) => slice_no,
+                None => return Ok(()),
+            },
+            None => return Ok(()),
         };
         let slice = request
             .slice(slice_no)
@@ -64,6 +70,9 @@ fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Re
         let mut walk = SliceWalk::new(slice.clone());
         while !walk.is_done() {
             puller.advance(&mut walk)?;
+            if walk.given_back {
+                return Ok(());
+            }
         }
     }
 }
@@ -130,6 +139,19 @@ struct WorkerContext<'a> {
     request: Arc<PullRequest>,
     /// The slice and the phase that pg_stat_activity shows.
     announced: Option<(i32, Phase)>,
+    /// Whether it is counted among those that read.
+    reads: bool,
+}
+
+impl WorkerContext<'_> {
+    /// This one counts as reading no longer; whether it did. See [`crate::pool::Control::end_reading`].
+    fn end_reading(&mut self) -> bool {
+        let did = std::mem::take(&mut self.reads);
+        if did {
+            self.worker.control().end_reading();
+        }
+        did
+    }
 }
 
 impl ExecutionContext for WorkerContext<'_> {
@@ -166,6 +188,27 @@ impl ExecutionContext for WorkerContext<'_> {
             self.worker()
         ));
         self.worker.warn(text);
+    }
+
+    fn note_reading(&mut self) {
+        if !std::mem::replace(&mut self.reads, true) {
+            self.worker.control().begin_reading();
+        }
+    }
+
+    fn give_back(&mut self, slice: &Slice) -> Result<bool, Failure> {
+        // In this order: whoever reads then, looks for slices after this one is free.
+        self.end_reading();
+        if self.worker.control().reading() == 0 {
+            return Ok(false);
+        }
+        in_transaction(|| ledger::release_slice(self.request.run_id, slice.slice_no))?;
+        if self.worker.control().reading() > 0 {
+            return Ok(true);
+        }
+        // The last of them has ended meanwhile, perhaps with this slice.
+        let run_id = self.request.run_id;
+        Ok(!in_transaction(|| ledger::reclaim_slice(run_id, slice.slice_no, self.worker()))?)
     }
 
     fn check_stop(&mut self) -> Result<(), Failure> {

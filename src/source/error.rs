@@ -97,6 +97,13 @@ impl SourceError {
             hint: match db.routine() {
                 // "query would be affected by row-level security policy for table …"
                 Some("check_enable_rls") => Some(ROW_SECURITY),
+                // "too many connections for role …", "… for database …"
+                Some("InitializeSessionUserId") if *db.code() == SqlState::TOO_MANY_CONNECTIONS => {
+                    Some(ROLE_LIMIT)
+                }
+                Some("CheckMyDatabase") if *db.code() == SqlState::TOO_MANY_CONNECTIONS => {
+                    Some(DATABASE_LIMIT)
+                }
                 _ => db.hint().or_else(|| hint(db.code())),
             }
             .map(str::to_owned),
@@ -115,6 +122,8 @@ fn is_about_certificates(cause: &str) -> bool {
     cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls")
 }
 
+const ROLE_LIMIT: &str = "Raise the role's limit on the source: alter role … connection limit …; or call pull with fewer jobs.";
+const DATABASE_LIMIT: &str = "Raise the database's limit on the source: alter database … connection limit …; or call pull with fewer jobs.";
 const ROW_SECURITY: &str = "A policy of that table would hide rows, in silence. On the source: alter role … bypassrls; or, where the rows that the policy shows are all that is wanted: alter server … options (add row_security 'on');";
 
 /// What to do about a refusal that the source gives no hint for.

@@ -166,3 +166,54 @@ fn a_source_that_is_out_of_slots_is_asked_again() {
     fixture.let_the_reader_in_after_a_refusal();
     assert_eq!(running.pulled().rows, 200);
 }
+
+#[test]
+fn workers_without_a_connection_leave_their_slices_to_the_others() {
+    let fixture = Fixture::with(&Rows::of(6_000));
+    let guest = format!("{}_guest", fixture.db);
+    // The survey, and then two of the four workers, find a connection.
+    fixture.on_source(&format!(
+        "create role {guest} login password 'correct horse' in role reader connection limit 2"
+    ));
+    fixture.on_stage(&format!(
+        "alter user mapping for current_user server lrs_source options (set user '{guest}')"
+    ));
+    fixture.slow_target(30);
+    let (mut stage, notices) = fixture.stage_with_notices();
+    let began = std::time::Instant::now();
+    let pulled = Pull::everything().batch(200).jobs(4).run(&mut stage);
+    assert_eq!(pulled.rows, 6_000);
+    assert!(began.elapsed() < Duration::from_secs(60), "only after {:?}", began.elapsed());
+    fixture.assert_all_rows();
+    assert_eq!(fixture.last_run_state(), "done");
+    let told = notices.all();
+    let left = told.iter().filter(|n| n.contains("this worker ends")).count();
+    assert!((1..=3).contains(&left), "{told:?}");
+    assert!(told.iter().any(|n| n.contains("too many connections for role")), "{told:?}");
+}
+
+#[test]
+fn a_run_of_which_no_worker_has_a_connection_says_whose_limit_it_is() {
+    let fixture = Fixture::with(&Rows::of(500));
+    let guest = format!("{}_guest", fixture.db);
+    fixture
+        .on_source(&format!("create role {guest} login password 'correct horse' in role reader"));
+    fixture.on_stage(&format!(
+        "alter user mapping for current_user server lrs_source options (set user '{guest}');
+         update lrs_extract.pipeline set retries = 1, retry_delay = '10 ms', pause_while = 'select true'"
+    ));
+    let running = fixture.start(&Pull::everything());
+    await_that("the workers are paused", Duration::from_secs(30), || {
+        fixture.stage_value("select count(*) from lrs_extract.workers where doing ~ 'paused'")
+            == "2"
+    });
+    fixture.on_source(&format!("alter role {guest} connection limit 0"));
+    fixture.on_source(&format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{guest}'"
+    ));
+    let refused = refusal(running.result());
+    assert_eq!(refused.code().code(), "53300", "{}", whole_text(&refused));
+    let hint = refused.hint().unwrap_or_default();
+    assert!(hint.contains("connection limit"), "{}", whole_text(&refused));
+    fixture.assert_nothing_left_running();
+}
