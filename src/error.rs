@@ -70,9 +70,11 @@ impl Failure {
     }
 
     /// Whether it is about a row, or a value of it: data exceptions, integrity violations, rows that
-    /// a view's check option refuses, and values that pass a limit (an index entry, a nesting).
+    /// a view's check option refuses, values that pass a limit (an index entry, a nesting), and what
+    /// triggers raise in words of their own (PL/pgSQL: P0; other languages: 38; any: 09).
     pub fn is_about_a_row(&self) -> bool {
-        ["22", "23", "44", "54"].iter().any(|class| self.sqlstate.starts_with(class))
+        let classes = ["22", "23", "44", "54", "P0", "38", "09"];
+        classes.iter().any(|class| self.sqlstate.starts_with(class))
     }
 
     /// Raises the failure as an SQL error; does not return.

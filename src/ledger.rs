@@ -25,8 +25,8 @@ pub use lock::LEADER_CLASS;
 pub use lock::{SessionLock, lock_as_worker, lock_pipeline, waits_for};
 pub use pipeline::{Pipeline, PipelineVersion, SourceLimits, WalkMode};
 pub use reject::{
-    RejectQueue, StoredReject, drop_rejects, drop_rejects_at, keep_rejects, record_rejects,
-    rejected,
+    RejectQueue, SetAside, StoredReject, drop_rejects, drop_rejects_at, keep_rejects,
+    record_rejects, rejected, settle_rejects, stored_rejects,
 };
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};

@@ -16,6 +16,7 @@ mod progress;
 mod puller;
 mod request;
 mod run;
+mod second_try;
 mod slice_walk;
 mod worker;
 

@@ -3,3 +3,4 @@ insert into lrs_extract.reject
    pipeline_id)
 values ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, $9, $10::jsonb, $11,
         (select r.pipeline_id from lrs_extract.run r where r.run_id = $1))
+returning reject_id

@@ -15,7 +15,7 @@ use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 use std::collections::VecDeque;
 
-/// Writes rows that were set aside, in the transaction of their batch.
+/// Writes rows that were set aside, in the transaction of their batch; returns their numbers.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
@@ -24,13 +24,14 @@ pub fn record_rejects(
     batch_no: i32,
     pipeline: &str,
     rejects: &[RejectedRow],
-) -> Result<(), Failure> {
+) -> Result<Vec<i64>, Failure> {
     if rejects.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     as_owner(|| {
+        let mut numbers = Vec::with_capacity(rejects.len());
         for reject in rejects {
-            Spi::run_with_args(
+            let number = Spi::get_one_with_args::<i64>(
                 include_str!("../../sql/ledger/record_reject.sql"),
                 &[
                     run_id.into(),
@@ -46,10 +47,69 @@ pub fn record_rejects(
                     reject.altered.into(),
                 ],
             )?;
+            numbers.extend(number);
         }
-        Ok::<_, pgrx::spi::Error>(())
+        Ok::<_, pgrx::spi::Error>(numbers)
     })
     .map_err(Failure::from)
+}
+
+/// Rejects of one batch that are not the last word on their rows.
+#[derive(Debug)]
+pub struct SetAside {
+    pub batch_no: i32,
+    /// Their numbers, in pieces of bounded size.
+    pub pieces: Vec<Vec<i64>>,
+}
+
+impl SetAside {
+    /// Of what was written as `numbers`, the rows that were refused as a whole, not for a value of
+    /// theirs; in pieces of about `bytes`.
+    pub fn of(batch_no: i32, rejects: &[RejectedRow], numbers: &[i64], bytes: usize) -> SetAside {
+        let mut pieces: Vec<Vec<i64>> = Vec::new();
+        let mut sum = usize::MAX;
+        for (reject, number) in rejects.iter().zip(numbers) {
+            if !reject.refusal.column.is_empty() {
+                continue;
+            }
+            let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+            let size = length(&reject.statement) + length(&reject.extra);
+            sum = sum.saturating_add(size);
+            match pieces.last_mut() {
+                Some(piece) if sum <= bytes => piece.push(*number),
+                _ => {
+                    pieces.push(vec![*number]);
+                    sum = size;
+                }
+            }
+        }
+        SetAside { batch_no, pieces }
+    }
+}
+
+/// Notes that rejects of a batch went into the target before it was committed: `rows` as the server
+/// counted them.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn settle_rejects(
+    run_id: i64,
+    slice_no: i32,
+    batch_no: i32,
+    taken: &[i64],
+    rows: i64,
+) -> Result<(), Failure> {
+    let sql = include_str!("../../sql/ledger/settle_rejects.sql");
+    let arguments = [run_id.into(), slice_no.into(), batch_no.into(), taken.into(), rows.into()];
+    as_owner(|| Spi::run_with_args(sql, &arguments)).map_err(Failure::from)
+}
+
+/// Rejects by their numbers, as they are stored; locked until the transaction ends.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn stored_rejects(numbers: Vec<i64>) -> Result<Vec<StoredReject>, Failure> {
+    as_owner(|| read(numbers)).map_err(Failure::from)
 }
 
 /// Drops what a scan of a heap set aside at `timestamps` (microseconds since 2000-01-01), where its rows
@@ -150,7 +210,7 @@ impl RejectQueue {
             as_owner(|| Spi::run("close lrs_extract_rejects"))?;
             return Ok(None);
         }
-        as_owner(|| read(numbers)).map(Some).map_err(Failure::from)
+        stored_rejects(numbers).map(Some)
     }
 
     fn look_ahead(&mut self) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use super::identity::Identity;
 use super::target::Target;
 use crate::backend::role;
 use crate::backend::time::Period;
+use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
@@ -88,11 +89,37 @@ impl Duplicates {
         })
     }
 
-    /// Removes what is left of `step` as it was found; returns how many rows went.
+    /// Removes what is left of `step` as it was found, but for rows that a constraint or a trigger
+    /// keeps; deferred constraints are checked too. Returns how many rows went, and what kept a row.
     ///
     /// # Errors
     /// [`Failure`] when the statement cannot be run.
-    pub fn remove(&self, step: &Step) -> Result<usize, Failure> {
+    pub fn remove(&self, step: Step) -> Result<(usize, Option<Failure>), Failure> {
+        let (mut removed, mut kept) = (0, None);
+        let mut parts = vec![step];
+        while let Some(part) = parts.pop() {
+            let outcome = Subtransaction::run(|| {
+                let removed = self.remove_all(&part)?;
+                Spi::run("set constraints all immediate")?;
+                Ok::<_, Failure>(removed)
+            });
+            match outcome {
+                Ok(count) => removed += count?,
+                Err(failure) if failure.is_about_a_row() => {
+                    if part.len() > 1 {
+                        let (first, second) = part.halves();
+                        parts.extend([second, first]);
+                    } else {
+                        kept.get_or_insert(failure);
+                    }
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok((removed, kept))
+    }
+
+    fn remove_all(&self, step: &Step) -> Result<usize, Failure> {
         let sql = self.fill(include_str!("../../sql/target/remove_duplicates.sql"));
         let arguments: Vec<DatumWithOid<'_>> =
             step.surplus.arguments().into_iter().chain(step.kept.arguments()).collect();
@@ -115,6 +142,12 @@ impl Step {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    fn halves(mut self) -> (Step, Step) {
+        let at = self.len() / 2;
+        let second = Step { surplus: self.surplus.split_off(at), kept: self.kept.split_off(at) };
+        (self, second)
+    }
 }
 
 impl RowVersions {
@@ -136,6 +169,18 @@ impl RowVersions {
         self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
         self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
         Ok(())
+    }
+
+    /// Keeps those before `at`, and returns the others; the bounds in time are as good for either.
+    fn split_off(&mut self, at: usize) -> RowVersions {
+        RowVersions {
+            tables: self.tables.split_off(at),
+            files: self.files.split_off(at),
+            ctids: self.ctids.split_off(at),
+            versions: self.versions.split_off(at),
+            earliest: self.earliest,
+            latest: self.latest,
+        }
     }
 
     /// In the order of the statement's parameters.

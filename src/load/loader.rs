@@ -1,5 +1,7 @@
-//! Collects finished rows, flushes them into the target, and isolates the rows that the server
+//! Collects finished rows, flushes them into the target, and sets the rows aside that the server
 //! refuses.
+
+mod isolate;
 
 use super::flush_buffer::{FlushBuffer, TupleWriter, insert_missing_statement, insert_statement};
 use super::identity::Identity;
@@ -10,7 +12,7 @@ use crate::source::{Field, Recheck};
 use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
 use serde_json::{Map, Value};
 use std::ffi::CString;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A further column's value of this size is not kept with a reject: a jsonb holds 256 MB.
 const LARGEST_EXTRA: usize = 64 << 20;
@@ -124,8 +126,8 @@ impl Loader {
         self.bytes = 0;
     }
 
-    /// Inserts what waits. A row whose value the server refuses (SQLSTATE class 22, 23, 44 or 54) is
-    /// found and set aside; any other error ends the flush.
+    /// Inserts what waits. A row that the server refuses ([`Failure::is_about_a_row`]) is found and set
+    /// aside; any other error ends the flush.
     ///
     /// # Errors
     /// [`Failure`] as the server said it, or a bad value whose policy is 'abort'.
@@ -163,49 +165,6 @@ impl Loader {
             Some(_) => loaded.rows + loaded.rejects.len() as u64,
         };
         Ok(loaded)
-    }
-
-    /// Inserts the rows at `refs`; where a constraint refuses the statement, the two halves on
-    /// their own, down to the row.
-    fn insert(
-        &mut self,
-        pending: &mut [FinishedRows],
-        refs: &[RowRef],
-        loaded: &mut Loaded,
-    ) -> Result<(), Failure> {
-        let begun = Instant::now();
-        let (buffer, refs) = self.fill(pending, refs, loaded)?;
-        loaded.convert += begun.elapsed();
-        if refs.is_empty() {
-            return Ok(());
-        }
-        let sql = match (&self.sql_missing, &loaded.rechecked) {
-            (_, None) => &self.sql,
-            (Some(sql), Some(_)) => sql,
-            (None, Some(_)) => {
-                return Err(Failure::internal("rows to recheck, and nothing to know them by"));
-            }
-        };
-        let writer = &mut self.writer;
-        let begun = Instant::now();
-        let outcome = Subtransaction::run(|| writer.insert(&buffer, sql));
-        loaded.insert += begun.elapsed();
-        let failure = match outcome {
-            Ok(rows) => {
-                loaded.rows += rows;
-                return Ok(());
-            }
-            Err(failure) => failure,
-        };
-        if !failure.is_about_a_row() {
-            return Err(failure.during(&format!("insert into {}", self.target)));
-        }
-        if let [(chunk, n)] = refs[..] {
-            return self.refuse(&pending[chunk], n, "", failure, loaded);
-        }
-        let (first, second) = refs.split_at(refs.len() / 2);
-        self.insert(pending, first, loaded)?;
-        self.insert(pending, second, loaded)
     }
 
     /// Puts the rows into a buffer, those aside whose values the input functions refuse; returns

@@ -46,7 +46,7 @@ impl DedupRequest {
 #[derive(Default)]
 struct Progress {
     removed: i64,
-    /// Duplicates that were found and are not what they were.
+    /// Duplicates that were found and are not what they were, or that are kept by others.
     left: i64,
 }
 
@@ -76,7 +76,7 @@ impl Progress {
     fn notify_of_rest(&self) {
         if self.left > 0 {
             notice(&format!(
-                "{} duplicates were left: they, or the rows kept for them, have changed since. The same call looks at them again.",
+                "{} duplicates were left: they, or the rows kept for them, have changed since, or a constraint or a trigger keeps them. The same call looks at them again.",
                 self.left
             ));
         }
@@ -92,10 +92,17 @@ impl Progress {
     }
 }
 
+/// What was said of a duplicate that something keeps.
+#[derive(Default)]
+pub struct Kept {
+    told: bool,
+    warning: Option<String>,
+}
+
 impl MaintenanceTask for DedupRequest {
     const CALL: &'static str = "dedup";
-    /// The server keeps it, in a cursor of the worker's session.
-    type State = ();
+    /// The server keeps the rest, in a cursor of the worker's session.
+    type State = Kept;
 
     fn pipeline(&self) -> &str {
         &self.pipeline
@@ -109,20 +116,30 @@ impl MaintenanceTask for DedupRequest {
         &self.caller
     }
 
-    fn find(&self) -> Result<(), Failure> {
-        self.duplicates.find(self.period)
+    fn find(&self) -> Result<Kept, Failure> {
+        self.duplicates.find(self.period)?;
+        Ok(Kept::default())
     }
 
-    fn step(&self, (): &mut ()) -> Result<Option<Batch>, Failure> {
+    fn step(&self, state: &mut Kept) -> Result<Option<Batch>, Failure> {
         let step = self.duplicates.next(STEP)?;
         if step.is_empty() {
             return Ok(None);
         }
-        let removed = self.duplicates.remove(&step)?;
+        let found = step.len();
+        let (removed, kept) = self.duplicates.remove(step)?;
+        if let Some(failure) = kept.filter(|_| !state.told) {
+            state.told = true;
+            state.warning = Some(format!("a duplicate was left: {}", failure.message));
+        }
         Ok(Some(Batch {
             rows: removed as i64,
-            rejected: (step.len() - removed) as i64,
+            rejected: (found - removed) as i64,
             ..Batch::default()
         }))
+    }
+
+    fn take_warning(&self, state: &mut Kept) -> Option<String> {
+        state.warning.take()
     }
 }

@@ -6,7 +6,7 @@
 use crate::backend::client;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::transaction::{catching, in_transaction};
-use crate::error::Failure;
+use crate::error::{Failure, warning};
 use crate::ledger::{self, Batch};
 use crate::pool::{Caller, LOCK_CHECK_AFTER, PoolState, Worker, WorkerPool, no_slot};
 use serde::Serialize;
@@ -35,6 +35,11 @@ pub trait MaintenanceTask: Serialize {
     /// # Errors
     /// What ends the task; the step is rolled back then.
     fn step(&self, state: &mut Self::State) -> Result<Option<Batch>, Failure>;
+
+    /// What the caller should hear of the steps up to now, once.
+    fn take_warning(&self, _: &mut Self::State) -> Option<String> {
+        None
+    }
 }
 
 /// Has a worker do the task; `report` gets each committed step. `pool` is empty, and lives in the
@@ -60,7 +65,11 @@ pub fn lead<T: MaintenanceTask>(
     loop {
         // First the state of the worker, then what it reported before.
         let state = pool.state();
-        for batch in pool.receive().0 {
+        let (batches, warnings) = pool.receive();
+        for text in warnings {
+            warning(&text);
+        }
+        for batch in batches {
             last_sign = Instant::now();
             report(&batch);
         }
@@ -110,6 +119,9 @@ pub fn work<T: MaintenanceTask>(worker: &Worker<'_>, task: &T) -> Result<(), Fai
             worker.check_stop()?;
             announce(&format!("step {number}"));
             let Some(batch) = in_transaction(|| task.step(&mut state))? else { break };
+            if let Some(text) = task.take_warning(&mut state) {
+                worker.warn(&text);
+            }
             worker.report(&batch);
         }
         Ok(())

@@ -23,7 +23,7 @@ mod tests {
         duplicates.find(always()).unwrap();
         let steps = std::iter::from_fn(|| {
             let step = duplicates.next(rows).unwrap();
-            (!step.is_empty()).then(|| duplicates.remove(&step).unwrap())
+            (!step.is_empty()).then(|| duplicates.remove(step).unwrap().0)
         });
         steps.collect()
     }

@@ -6,6 +6,7 @@ use super::memory::{FLUSH_BYTES, in_flight};
 use super::open_batch::OpenBatch;
 use super::pipeline_watch::PipelineWatch;
 use super::request::{CommitMode, PullRequest};
+use super::second_try::{second_try, set_aside};
 use super::slice_walk::SliceWalk;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::time::millis;
@@ -74,8 +75,7 @@ impl<C: ExecutionContext> Puller<C> {
             };
             // First the reader, so that the source is free while the stage rolls back.
             walk.stream = None;
-            walk.uncommitted.clear();
-            walk.new_versions = 0;
+            walk.drop_open();
             if let Some(loader) = &mut self.loader {
                 loader.discard();
             }
@@ -191,8 +191,9 @@ impl<C: ExecutionContext> Puller<C> {
             };
             walk.open.add_flush(&loaded, dropped);
             // At once, so that they take no memory until the batch ends.
-            let (request, number) = (self.request.clone(), self.number());
-            ledger::record_rejects(request.run_id, number, &request.pipeline, &loaded.rejects)?;
+            let again = self.checks == ConstraintChecks::Immediate;
+            let number = self.number();
+            set_aside(&self.request, walk, number, &loaded.rejects, again)?;
         }
         Ok(())
     }
@@ -247,6 +248,9 @@ impl<C: ExecutionContext> Puller<C> {
     fn commit(&mut self, walk: &mut SliceWalk, end: BatchEnd) -> Result<(), Failure> {
         self.context.announce(&walk.slice, Phase::Commit);
         let begun = Instant::now();
+        if let Some(loader) = &mut self.loader {
+            second_try(&self.request, walk, loader)?;
+        }
         // At the last moment: all workers write to the one row of the scan.
         let new_versions = std::mem::take(&mut walk.new_versions);
         if let Some(blocks) = walk.slice.blocks.filter(|_| new_versions > 0) {
@@ -283,8 +287,7 @@ impl<C: ExecutionContext> Puller<C> {
     /// # Errors
     /// [`Failure`] when the ledger cannot be written.
     pub fn record_commit_times(&mut self) -> Result<(), Failure> {
-        let times = std::mem::take(&mut self.commit_times);
-        ledger::record_commit_times(self.request.run_id, &times)
+        ledger::record_commit_times(self.request.run_id, &std::mem::take(&mut self.commit_times))
     }
 
     /// Looks at the pipeline's row, inside the unit that is open, and treats the source as it says

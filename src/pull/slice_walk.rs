@@ -4,7 +4,7 @@ use super::open_batch::OpenBatch;
 use super::request::PullRequest;
 use crate::backend::transaction::Unit;
 use crate::error::Failure;
-use crate::ledger::Batch;
+use crate::ledger::{Batch, SetAside};
 use crate::slice::{Blocks, Interval, Position, Slice};
 use crate::source::WalkRange;
 use crate::threads::{Stream, Waited};
@@ -19,6 +19,8 @@ pub struct SliceWalk {
     pub open: OpenBatch,
     /// Batches that commit with their slice.
     pub uncommitted: Vec<Batch>,
+    /// Rejects of those and of the open batch that get another try before the commit.
+    pub set_aside: Vec<SetAside>,
     /// Row versions newer than the scan that the reader met since the last commit.
     pub new_versions: u64,
     pub done: bool,
@@ -36,6 +38,7 @@ impl SliceWalk {
             unit: None,
             open: OpenBatch::begin(Waited::default()),
             uncommitted: Vec::new(),
+            set_aside: Vec::new(),
             new_versions: 0,
             done: false,
             given_back: false,
@@ -49,6 +52,13 @@ impl SliceWalk {
 
     pub fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Forgets what is under way.
+    pub fn drop_open(&mut self) {
+        self.uncommitted.clear();
+        self.set_aside.clear();
+        self.new_versions = 0;
     }
 
     /// What is left of the slice; `new_versions`: whether other slices of its scan met such.

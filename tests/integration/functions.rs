@@ -6,7 +6,7 @@ mod commit_boundary;
 mod dedup;
 mod dedup_beside_others;
 mod dedup_stopping;
-mod replay;
+pub mod replay;
 mod replay_rows;
 mod replay_stopping;
 mod report;

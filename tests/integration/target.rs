@@ -2,6 +2,7 @@
 //! and the stage's troubles.
 
 mod mapping;
+mod rows_at_fault;
 mod sharded;
 mod stage_trouble;
 mod stored_values;

@@ -1,0 +1,124 @@
+//! Which rows the server refuses: a statement that fails is tried again in parts, down to the row.
+
+use super::{Loaded, Loader, RowRef};
+use crate::backend::transaction::Subtransaction;
+use crate::error::Failure;
+use crate::load::flush_buffer::FlushBuffer;
+use crate::transform::FinishedRows;
+use std::time::Instant;
+
+/// After so many single rows without one that fits, the next are tried one by one at once: halves
+/// would fail too, and each failure can take a transaction id.
+const HOPELESS: usize = 8;
+
+impl Loader {
+    /// Inserts the rows at `refs`; those that the server refuses are set aside.
+    pub(super) fn insert(
+        &mut self,
+        pending: &mut [FinishedRows],
+        refs: &[RowRef],
+        loaded: &mut Loaded,
+    ) -> Result<(), Failure> {
+        let (refs, outcome) = self.attempt(pending, refs, loaded)?;
+        let Err(failure) = outcome else { return Ok(()) };
+        self.check_fault(failure.clone(), loaded)?;
+        self.isolate(pending, refs, failure, loaded)
+    }
+
+    /// Finds the rows among `refs` that the server refuses, and inserts the others. All together were
+    /// refused with `failure`.
+    fn isolate(
+        &mut self,
+        pending: &mut [FinishedRows],
+        refs: Vec<RowRef>,
+        failure: Failure,
+        loaded: &mut Loaded,
+    ) -> Result<(), Failure> {
+        let mut failed = (refs, failure);
+        // The next one last.
+        let mut parts: Vec<Vec<RowRef>> = Vec::new();
+        let mut streak = 0;
+        loop {
+            let (mut refs, failure) = failed;
+            if let [(chunk, n)] = refs[..] {
+                self.refuse(&pending[chunk], n, "", failure, loaded)?;
+                streak += 1;
+            } else {
+                let rest = refs.split_off(refs.len() / 2);
+                parts.extend([rest, refs]);
+            }
+            failed = loop {
+                let Some(mut part) = parts.pop() else { return Ok(()) };
+                if streak >= HOPELESS && part.len() > 1 {
+                    parts.push(part.split_off(1));
+                }
+                match self.attempt(pending, &part, loaded)? {
+                    (_, Ok(())) => streak = 0,
+                    (refs, Err(failure)) if failure.is_about_a_row() => break (refs, failure),
+                    (_, Err(failure)) => return Err(self.during_insert(failure)),
+                }
+            };
+        }
+    }
+
+    /// One statement for the rows at `refs`, but for those whose values cannot be made; they are set
+    /// aside. Returns the others, and what became of them.
+    fn attempt(
+        &mut self,
+        pending: &mut [FinishedRows],
+        refs: &[RowRef],
+        loaded: &mut Loaded,
+    ) -> Result<(Vec<RowRef>, Result<(), Failure>), Failure> {
+        let begun = Instant::now();
+        let (buffer, refs) = self.fill(pending, refs, loaded)?;
+        loaded.convert += begun.elapsed();
+        if refs.is_empty() {
+            return Ok((refs, Ok(())));
+        }
+        let outcome = self.execute(&buffer, loaded)?;
+        Ok((refs, outcome.map(|rows| loaded.rows += rows)))
+    }
+
+    /// Runs the INSERT; the inner error is the server's.
+    fn execute(
+        &mut self,
+        buffer: &FlushBuffer,
+        loaded: &mut Loaded,
+    ) -> Result<Result<u64, Failure>, Failure> {
+        let sql = match (&self.sql_missing, &loaded.rechecked) {
+            (_, None) => &self.sql,
+            (Some(sql), Some(_)) => sql,
+            (None, Some(_)) => {
+                return Err(Failure::internal("rows to recheck, and nothing to know them by"));
+            }
+        };
+        let writer = &mut self.writer;
+        let begun = Instant::now();
+        let outcome = Subtransaction::run(|| writer.insert(buffer, sql));
+        loaded.insert += begun.elapsed();
+        Ok(outcome)
+    }
+
+    /// Whether rows can be at fault: not where a statement without any fails in the same way, by a
+    /// trigger for each statement that is against all of them.
+    ///
+    /// # Errors
+    /// The failure, where they are not.
+    fn check_fault(&mut self, failure: Failure, loaded: &mut Loaded) -> Result<(), Failure> {
+        if !failure.is_about_a_row() {
+            return Err(self.during_insert(failure));
+        }
+        let nothing = self.writer.start();
+        match self.execute(&nothing, loaded)? {
+            Err(without) if without.sqlstate == failure.sqlstate => {
+                Err(self.during_insert(failure))
+            }
+            Err(without) if !without.is_about_a_row() => Err(self.during_insert(without)),
+            _ => Ok(()),
+        }
+    }
+
+    fn during_insert(&self, failure: Failure) -> Failure {
+        failure.during(&format!("insert into {}", self.target))
+    }
+}
