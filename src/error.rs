@@ -77,6 +77,12 @@ impl Failure {
         classes.iter().any(|class| self.sqlstate.starts_with(class))
     }
 
+    /// Whether the target has a row already that excludes this one: by a unique key or an exclusion
+    /// constraint.
+    pub fn is_conflict(&self) -> bool {
+        ["23505", "23P01"].contains(&self.sqlstate.as_str())
+    }
+
     /// Raises the failure as an SQL error; does not return.
     pub fn raise(self) -> ! {
         self.report(PgLogLevel::ERROR);

@@ -8,6 +8,7 @@
 mod batch;
 mod heap_scan;
 mod lock;
+mod max_rejects;
 mod pipeline;
 mod reject;
 mod report;
@@ -23,10 +24,11 @@ pub use heap_scan::{
 #[cfg(any(test, feature = "pg_test"))]
 pub use lock::LEADER_CLASS;
 pub use lock::{SessionLock, lock_as_worker, lock_pipeline, waits_for};
+pub use max_rejects::MaxRejects;
 pub use pipeline::{Pipeline, PipelineVersion, SourceLimits, WalkMode};
 pub use reject::{
     RejectQueue, SetAside, StoredReject, drop_rejects, drop_rejects_at, keep_rejects,
-    record_rejects, rejected, settle_rejects, stored_rejects,
+    most_frequent_reason, record_rejects, rejected, settle_rejects, stored_rejects,
 };
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};

@@ -16,5 +16,5 @@ mod target;
 pub use checksum::{checksum, select_checksum};
 pub use duplicates::Duplicates;
 pub use identity::Identity;
-pub use loader::{Loaded, Loader, RejectedRow};
+pub use loader::{Loaded, Loader, OnConflict, RejectedRow};
 pub use target::{Target, describe, may_select};

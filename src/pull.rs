@@ -18,6 +18,7 @@ mod request;
 mod run;
 mod second_try;
 mod slice_walk;
+mod too_many;
 mod worker;
 
 pub use leader::CALL;

@@ -6,7 +6,7 @@ select json_build_object(
            select to_json(x)
              from (select r.run_id, r.pipeline, r.state, r.batch_size, r.jobs, r.commit_mode, r.again,
                           r.caller, r.target, r.sqlstate, r.error, r.detail, r.hint,
-                          r.rows, r.rejected, r.rows_read, r.bytes,
+                          r.rows, r.rejected, r.skipped, r.rows_read, r.bytes,
                           p.share_done, p.rows_per_second, p.bytes_per_second,
                           extract(epoch from p.time_left) as seconds_left,
                           (extract(epoch from r."from") * 1000000)::bigint as "from",

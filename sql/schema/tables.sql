@@ -35,7 +35,11 @@ create table lrs_extract.pipeline (
   max_bytes_per_second bigint,
   pause_while          text,
   walk                 text not null default 'auto',
+  on_conflict          text not null default 'error',
+  max_rejects          text,
   pipeline_id          uuid not null unique default gen_random_uuid(),
+  constraint pipeline_on_conflict_check check (on_conflict in ('error', 'skip')),
+  constraint pipeline_max_rejects_check check (max_rejects ~ '^([0-9]{1,18}|[0-9]{1,3}([.][0-9]{1,9})? ?%)$'),
   constraint pipeline_walk_check check (walk in ('auto', 'key', 'heap')),
   constraint pipeline_on_bad_value_check check (on_bad_value in ('reject', 'null', 'abort')),
   constraint pipeline_slice_width_check check (slice_width > interval '0'),
@@ -62,6 +66,8 @@ comment on column lrs_extract.pipeline.retry_delay is 'The wait before the first
 comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for what is read from the source, all workers together; null: none; can be changed during a run';
 comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; can be changed during a run';
 
+comment on column lrs_extract.pipeline.on_conflict is 'What becomes of a row whose unique key the target has already: error (it is refused, and on_bad_value decides), skip (it is left out, and counted in skipped)';
+comment on column lrs_extract.pipeline.max_rejects is 'How many rows a run may reject before it ends: a number, or a share of the rows read, such as 5 %, looked at from 1000 rows on; null: it ends when its first 10000 rows were all refused';
 comment on column lrs_extract.pipeline.walk is 'How partitions are walked: ''key'', by the index in the order of keys; ''heap'', block after block; ''auto'', by what the source''s statistics make of either';
 comment on column lrs_extract.pipeline.pipeline_id is 'What the ledger knows the pipeline by, under whatever name; set by itself, and anew in a copy of a row';
 
@@ -199,6 +205,7 @@ create table lrs_extract.slice (
   forgotten          tstzrange[] not null default '{}',
   rows_read          bigint not null default 0,
   pipeline_id        uuid,
+  skipped            bigint not null default 0,
   primary key (run_id, slice_no),
   constraint slice_state_check check (state in ('todo', 'running', 'done'))
 ) with (fillfactor = 50);
@@ -219,6 +226,7 @@ comment on column lrs_extract.slice.estimated_rows is 'EXPLAIN''s estimate when 
 comment on column lrs_extract.slice.rows is 'Rows committed into the target';
 comment on column lrs_extract.slice.rows_read is 'Rows that came from the source';
 comment on column lrs_extract.slice.rejected is 'Rows committed into reject';
+comment on column lrs_extract.slice.skipped is 'Rows left out because the target has their unique key already, with on_conflict skip';
 comment on column lrs_extract.slice.bytes is 'Bytes read from the source for them';
 comment on column lrs_extract.slice.worker is 'The number of the worker that has it, from 1; 0 for the caller''s own backend';
 comment on column lrs_extract.slice.started_at is 'When a worker began it';
@@ -258,6 +266,7 @@ create table lrs_extract.batch (
   wal_bytes      bigint not null default 0,
   finished_at    timestamptz not null default clock_timestamp(),
   rows_read      bigint not null default 0,
+  skipped        bigint not null default 0,
   primary key (run_id, batch_no),
   foreign key (run_id, slice_no) references lrs_extract.slice on delete cascade
 ) with (fillfactor = 80);
@@ -268,8 +277,9 @@ comment on column lrs_extract.batch.batch_no is 'Its number within the run, in t
 comment on column lrs_extract.batch.slice_no is 'The slice it is a part of';
 comment on column lrs_extract.batch.partition is 'The source''s partition it came from';
 comment on column lrs_extract.batch.rows is 'Rows inserted into the target, as the server tells';
-comment on column lrs_extract.batch.rows_read is 'Rows that came from the source; more than rows and rejected together where a trigger or a rule of the target takes rows away';
+comment on column lrs_extract.batch.rows_read is 'Rows that came from the source; more than rows, rejected and skipped together where a trigger or a rule of the target takes rows away';
 comment on column lrs_extract.batch.rejected is 'Rows that went to reject';
+comment on column lrs_extract.batch.skipped is 'Rows left out because the target has their unique key already, with on_conflict skip';
 comment on column lrs_extract.batch.last_actor_id is 'See last_timestamp; null where that row has no actor';
 comment on column lrs_extract.batch.elapsed_ms is 'From the batch''s first row asked for to the end of its commit';
 comment on column lrs_extract.batch.worker is 'The number of the worker that loaded it, from 1; 0 for the caller''s own backend';

@@ -52,7 +52,8 @@ select r.run_id,
        r.error,
        r.detail,
        r.hint,
-       s.rows_read
+       s.rows_read,
+       s.skipped
   from lrs_extract.run r
  cross join lateral (
    select pg_catalog.count(*) as slices,
@@ -60,6 +61,7 @@ select r.run_id,
           coalesce(pg_catalog.sum(s.rows_read), 0)::bigint as rows_read,
           coalesce(pg_catalog.sum(s.rows), 0)::bigint as rows,
           coalesce(pg_catalog.sum(s.rejected), 0)::bigint as rejected,
+          coalesce(pg_catalog.sum(s.skipped), 0)::bigint as skipped,
           coalesce(pg_catalog.sum(s.bytes), 0)::bigint as bytes,
           -- Up to here the run's period is pulled without a gap.
           pg_catalog.min(coalesce(s.watermark, s."from")) filter (where s.state <> 'done') as watermark
@@ -84,8 +86,9 @@ comment on column lrs_extract.runs.finished_at is 'When it ended';
 comment on column lrs_extract.runs.slices is 'Slices of the run';
 comment on column lrs_extract.runs.slices_done is 'Those that are pulled to their end';
 comment on column lrs_extract.runs.rows is 'Rows committed into the target';
-comment on column lrs_extract.runs.rows_read is 'Rows that came from the source for them; more than both together where a trigger or a rule of the target takes rows away';
+comment on column lrs_extract.runs.rows_read is 'Rows that came from the source for them; more than rows, rejected and skipped together where a trigger or a rule of the target takes rows away';
 comment on column lrs_extract.runs.rejected is 'Rows committed into reject';
+comment on column lrs_extract.runs.skipped is 'Rows left out because the target has their unique key already, with on_conflict skip';
 comment on column lrs_extract.runs.bytes is 'Bytes read from the source for them';
 comment on column lrs_extract.runs.watermark is 'Up to here the run''s period is pulled without a gap; null once all of it is';
 comment on column lrs_extract.runs.wal_bytes is 'WAL that the workers wrote, attempts that failed included';
@@ -155,7 +158,7 @@ select r.run_id,
      from (
        select greatest(s.estimated_rows, 1) as estimated,
               case when s.state = 'done' then greatest(s.estimated_rows, 1)
-                   else least(s.rows + s.rejected, greatest(s.estimated_rows, 1) * 0.99)
+                   else least(s.rows + s.rejected + s.skipped, greatest(s.estimated_rows, 1) * 0.99)
               end as done
          from lrs_extract.slice s
         where s.run_id = r.run_id
@@ -180,7 +183,7 @@ select r.run_id,
                      else r.started_at end),
             0.001)::double precision as seconds
      from (
-       select pg_catalog.sum(b.rows + b.rejected) as rows, pg_catalog.sum(b.bytes) as bytes
+       select pg_catalog.sum(b.rows + b.rejected + b.skipped) as rows, pg_catalog.sum(b.bytes) as bytes
          from lrs_extract.batch b
         where r.state = 'running'
           and b.run_id = r.run_id
@@ -229,14 +232,16 @@ select t.run_id,
                 else 'Making values is the limit: raise lrs_extract.transform_threads, or jobs, while cores are idle.'
            end
          when 'insert' then
-           case when g.triggers is not null
+           case when j.most is not null then 'Refused rows are the limit: ' || j.most
+                when g.triggers is not null
                 then 'INSERT is the limit, and row triggers run for each row: ' || g.triggers || '. Disable them for the load, or make them statement triggers.'
                 when g.indexes is not null
                 then 'INSERT is the limit, and these indexes are kept up row by row: ' || g.indexes || '. For a backfill, drop them first and create them after it.'
                 else 'INSERT is the limit: the stage''s storage, or its CPU. More jobs while cores are idle; max_wal_size so large that checkpoints are rare.'
            end
          when 'commit' then
-           case when g.deferred is not null
+           case when j.most is not null then 'Refused rows are the limit: ' || j.most
+                when g.deferred is not null
                 then 'Commits are the limit, and deferred constraints are checked in each, row by row: ' || g.deferred || '. Drop or disable them for the load, or make them immediate.'
                 when t.rows < 2000 * t.batches
                 then 'The batches are tiny (' || (t.rows / greatest(t.batches, 1))::bigint || ' rows each), so the checkpoints and commits cost most: raise batch to 50000.'
@@ -250,14 +255,18 @@ select t.run_id,
                    else 'No step stands out; more jobs while cores are idle.' end
        end,
        case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end,
+       case when v.verdict not in ('insert', 'commit') then j.most end,
        case when t.rows_read > t.rows
             then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice
   from (
     select r.run_id,
            coalesce((select p.name from lrs_extract.pipeline p where p.pipeline_id = r.pipeline_id), r.pipeline) as pipeline,
            r.target,
+           r."from",
+           r."to",
            b.batches,
            b.rows,
+           b.rejected,
            b.rows_read,
            b.bytes,
            b.fallbacks,
@@ -268,7 +277,8 @@ select t.run_id,
       from lrs_extract.run r
      cross join lateral (
        select pg_catalog.count(*) as batches,
-              coalesce(pg_catalog.sum(b.rows + b.rejected), 0) as rows,
+              coalesce(pg_catalog.sum(b.rows + b.rejected + b.skipped), 0) as rows,
+              coalesce(pg_catalog.sum(b.rejected), 0) as rejected,
               coalesce(pg_catalog.sum(b.rows_read), 0) as rows_read,
               coalesce(pg_catalog.sum(b.bytes), 0) as bytes,
               coalesce(pg_catalog.sum(b.fallbacks), 0) as fallbacks,
@@ -327,6 +337,23 @@ select t.run_id,
      from (values ('source', t.source), ('transform', t.transform), ('insert', t.insert),
                   ('commit', t.commit), ('lock', t.lock), ('throttle', t.throttle)) p (name, ms)
  ) v
+  left join lateral (
+   -- A tenth or more was refused: what the most of them were refused for.
+   select t.rejected || ' of ' || t.rows_read || ' rows were refused, each after tries of its own, and written to lrs_extract.reject. '
+          || m.count || ' of them: ' || m.example || ' (SQLSTATE ' || m.sqlstate || '). Correct the target, the mapping or the source first; on_conflict ''skip'' leaves out rows that the target has already.' as most
+     from (
+       select j.sqlstate, pg_catalog.count(*) as count, pg_catalog."left"(pg_catalog.min(j.message), 500) as example
+         from lrs_extract.reject j
+        where j.pipeline = t.pipeline
+          and j."timestamp" >= t."from"
+          and j."timestamp" < t."to"
+          and j.run_id = t.run_id
+        group by j.column_name, j.sqlstate
+        order by 2 desc
+        limit 1
+     ) m
+    where t.rejected * 10 >= t.rows and t.rejected > 0
+ ) j on true
   left join lateral (
    select (select pg_catalog.string_agg(g.tgname::text, ', ' order by g.tgname)
              from pg_catalog.pg_trigger g

@@ -21,6 +21,13 @@ select c.oid,
        a.attidentity = 'a' as identity_always,
        coalesce(form.storage, 'p') as storage,
        form.compression,
+       -- Whether a row can be neither inserted nor refused, as far as this server knows.
+       exists (select from store s join pg_class sc on sc.oid = s.oid and sc.relkind in ('f', 'v'))
+         or exists (select from store s
+                      join pg_trigger g on g.tgrelid = s.oid
+                     where not g.tgisinternal and g.tgenabled <> 'D' and g.tgtype & 7 = 7)
+         or exists (select from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '3')
+         as may_take_away,
        has_table_privilege($2, c.oid, 'insert')
          or has_column_privilege($2, c.oid, a.attnum, 'insert') as may_insert
   from pg_class c

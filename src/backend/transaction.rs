@@ -83,11 +83,19 @@ impl Subtransaction {
     /// # Errors
     /// What the server threw; everything `f` did in the database is then undone.
     pub fn run<T>(f: impl FnOnce() -> T) -> Result<T, Failure> {
+        Subtransaction::run_if(f, |_| true)
+    }
+
+    /// The same; what `f` did in the database is kept only where `keep` says so.
+    ///
+    /// # Errors
+    /// As [`Subtransaction::run`].
+    pub fn run_if<T>(f: impl FnOnce() -> T, keep: impl FnOnce(&T) -> bool) -> Result<T, Failure> {
         let subtransaction = Subtransaction::begin();
         let outcome = catching(|| Ok(f()));
-        match outcome {
-            Ok(_) => subtransaction.commit(),
-            Err(_) => subtransaction.roll_back(),
+        match &outcome {
+            Ok(done) if keep(done) => subtransaction.commit(),
+            _ => subtransaction.roll_back(),
         }
         outcome
     }

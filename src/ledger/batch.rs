@@ -17,11 +17,13 @@ pub struct Batch {
     /// Counts from 1; 0 for the caller's own backend.
     pub worker: i32,
     /// Rows that came from the source. Where the target's triggers and rules leave them alone, each is
-    /// one of `rows` or of `rejected`.
+    /// one of `rows`, of `rejected` or of `skipped`.
     pub read: i64,
     /// Rows that were inserted, as the server tells.
     pub rows: i64,
     pub rejected: i64,
+    /// Rows whose unique key the target had already.
+    pub skipped: i64,
     pub bytes: i64,
     /// Statements whose jsonb the server made.
     pub fallbacks: i64,
@@ -43,7 +45,7 @@ pub struct Batch {
 impl Batch {
     /// Whether no row came with it.
     pub fn is_empty(&self) -> bool {
-        self.read == 0 && self.rows == 0 && self.rejected == 0
+        self.read == 0 && self.rows == 0 && self.rejected == 0 && self.skipped == 0
     }
 }
 
@@ -86,6 +88,7 @@ pub fn record_batch(
                 stage::take_wal_bytes().into(),
                 block.into(),
                 batch.read.into(),
+                batch.skipped.into(),
             ],
         )
     };

@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use super::max_rejects::MaxRejects;
 use crate::backend::query::{Query, Row, text_argument};
 use crate::backend::role::as_owner;
 use crate::error::Failure;
+use crate::load::OnConflict;
 use crate::slice::Width;
 use crate::source::TableNames;
 use crate::transform::{Mapping, OnBadValue};
@@ -32,6 +34,8 @@ pub struct Pipeline {
     pub source_limits: SourceLimits,
     /// How partitions are walked: 'auto', 'key' or 'heap'.
     pub walk: WalkMode,
+    pub on_conflict: OnConflict,
+    pub max_rejects: MaxRejects,
     /// As [`PipelineVersion::definition`]; `None` where nobody else can change the row: this very
     /// transaction wrote it, and a worker cannot see it.
     pub definition: Option<String>,
@@ -205,6 +209,11 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
         settle: row.duration(c"settle_micros"),
         source_limits,
         walk: WalkMode::parse(&text(c"walk")).unwrap_or(WalkMode::Auto),
+        on_conflict: OnConflict::parse(&text(c"on_conflict")).unwrap_or_default(),
+        max_rejects: row
+            .text(c"max_rejects")
+            .and_then(|text| MaxRejects::parse(&text))
+            .unwrap_or_default(),
         definition: (!row.is_own()).then_some(definition),
     })
 }

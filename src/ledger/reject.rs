@@ -88,7 +88,7 @@ impl SetAside {
 }
 
 /// Notes that rejects of a batch went into the target before it was committed: `rows` as the server
-/// counted them.
+/// counted them, `skipped` were there already.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
@@ -98,10 +98,33 @@ pub fn settle_rejects(
     batch_no: i32,
     taken: &[i64],
     rows: i64,
+    skipped: i64,
 ) -> Result<(), Failure> {
     let sql = include_str!("../../sql/ledger/settle_rejects.sql");
-    let arguments = [run_id.into(), slice_no.into(), batch_no.into(), taken.into(), rows.into()];
+    let arguments = [
+        run_id.into(),
+        slice_no.into(),
+        batch_no.into(),
+        taken.into(),
+        rows.into(),
+        skipped.into(),
+    ];
     as_owner(|| Spi::run_with_args(sql, &arguments)).map_err(Failure::from)
+}
+
+/// What most of a run's rejected rows were refused for, in a sentence.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn most_frequent_reason(run_id: i64) -> Result<Option<String>, Failure> {
+    let sql = include_str!("../../sql/ledger/most_frequent_reason.sql");
+    let read = || {
+        Spi::connect(|client| {
+            let mut rows = client.select(sql, Some(1), &[run_id.into()])?;
+            rows.next().map_or(Ok(None), |row| row.get::<String>(1))
+        })
+    };
+    as_owner(read).map_err(Failure::from)
 }
 
 /// Rejects by their numbers, as they are stored; locked until the transaction ends.

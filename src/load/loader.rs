@@ -1,6 +1,7 @@
 //! Collects finished rows, flushes them into the target, and sets the rows aside that the server
 //! refuses.
 
+mod conflict;
 mod isolate;
 
 use super::flush_buffer::{FlushBuffer, TupleWriter, insert_missing_statement, insert_statement};
@@ -10,6 +11,7 @@ use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::source::{Field, Recheck};
 use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::ffi::CString;
 use std::time::Duration;
@@ -33,6 +35,28 @@ pub struct RejectedRow {
     pub altered: bool,
 }
 
+/// What becomes of a row whose unique key the target has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// It is refused, as any row that breaks a constraint.
+    #[default]
+    Error,
+    /// It is left out, and counted.
+    Skip,
+}
+
+impl OnConflict {
+    /// Reads the word of the `pipeline` table.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "error" => Some(OnConflict::Error),
+            "skip" => Some(OnConflict::Skip),
+            _ => None,
+        }
+    }
+}
+
 /// What a flush did.
 #[derive(Debug, Default)]
 pub struct Loaded {
@@ -40,6 +64,8 @@ pub struct Loaded {
     pub read: u64,
     /// Rows that were inserted, as the server tells.
     pub rows: u64,
+    /// Rows whose unique key the target had already, where they are to be skipped.
+    pub skipped: u64,
     pub rejects: Vec<RejectedRow>,
     /// Statements whose jsonb the server made.
     pub fallbacks: u64,
@@ -60,6 +86,9 @@ pub struct Loader {
     sql: CString,
     /// For rows that the target may have.
     sql_missing: Option<CString>,
+    on_conflict: OnConflict,
+    /// Whether ON CONFLICT tells which rows meet a conflict, as far as is known.
+    takes_on_conflict: bool,
     pending: Vec<FinishedRows>,
     bytes: usize,
 }
@@ -76,6 +105,7 @@ impl Loader {
         target: &Target,
         mapping: BoundMapping,
         identity: Option<&Identity>,
+        on_conflict: OnConflict,
     ) -> Result<Loader, Failure> {
         let columns = mapping
             .columns()
@@ -98,6 +128,8 @@ impl Loader {
             writer,
             sql,
             sql_missing,
+            on_conflict,
+            takes_on_conflict: !target.may_take_away,
             pending: Vec::new(),
             bytes: 0,
         })
@@ -162,7 +194,11 @@ impl Loader {
         self.insert(&mut pending, &refs, &mut loaded)?;
         loaded.read = match loaded.rechecked {
             None => pending.iter().map(|rows| rows.raw.rows.len() as u64).sum(),
-            Some(_) => loaded.rows + loaded.rejects.len() as u64,
+            Some(_) => {
+                // The target has them, as it has those that were found there.
+                loaded.skipped = 0;
+                loaded.rows + loaded.rejects.len() as u64
+            }
         };
         Ok(loaded)
     }

@@ -16,6 +16,9 @@ pub struct Target {
     pub oid: u32,
     /// Whether no other session sees its rows.
     is_temporary: bool,
+    /// Whether its triggers and rules, or whatever is behind a foreign table or a view, may leave a row
+    /// neither inserted nor refused.
+    pub may_take_away: bool,
     pub columns: Vec<Column>,
 }
 
@@ -149,6 +152,7 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                 sql_name: table.to_owned(),
                 oid: 0,
                 is_temporary: false,
+                may_take_away: false,
                 columns: Vec::new(),
             };
             for row in found {
@@ -159,6 +163,7 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                 let oid = row.get_by_name::<pg_sys::Oid, _>("oid")?;
                 target.oid = oid.unwrap_or(pg_sys::InvalidOid).to_u32();
                 target.is_temporary = row.get_by_name("is_temporary")?.unwrap_or(false);
+                target.may_take_away = row.get_by_name("may_take_away")?.unwrap_or(true);
                 target.columns.push(Column {
                     name: row.get_by_name::<String, _>("column_name")?.unwrap_or_default(),
                     type_oid: row

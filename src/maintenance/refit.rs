@@ -26,7 +26,9 @@ pub struct Refit {
 pub struct Fitted {
     /// Rows that were inserted, as the server tells.
     pub rows: u64,
-    /// Rejects that the target took, by their numbers.
+    /// Rows that were left out: the target has their unique key already.
+    pub skipped: u64,
+    /// Rejects that the target took, or has already, by their numbers.
     pub taken: Vec<i64>,
     /// Those that stay, with the reason of today.
     pub kept: Vec<(i64, Refusal)>,
@@ -75,8 +77,9 @@ impl Refit {
         Spi::run("set constraints all immediate")?;
         let mut all = Fitted::default();
         loop {
-            let Fitted { rows, taken, kept } = self.take_once(loader, &stored)?;
+            let Fitted { rows, skipped, taken, kept } = self.take_once(loader, &stored)?;
             all.rows += rows;
+            all.skipped += skipped;
             let hopeless = taken.is_empty();
             all.taken.extend(taken);
             // What its own values keep out stays out.
@@ -99,6 +102,7 @@ impl Refit {
             loader.push(self.transform.apply(raw)?);
             let loaded = loader.flush()?;
             fitted.rows = loaded.rows;
+            fitted.skipped = loaded.skipped;
             fitted.taken = chunk.settle(loaded.rejects);
         }
         fitted.kept = chunk.kept;

@@ -6,7 +6,7 @@ use super::task::{MaintenanceTask, lead};
 use crate::backend::time::Period;
 use crate::error::{Failure, notice};
 use crate::ledger::{Batch, RejectQueue, drop_rejects, keep_rejects};
-use crate::load::{Loader, Target};
+use crate::load::{Loader, OnConflict, Target};
 use crate::plan::BoundPipeline;
 use crate::pool::{Caller, WorkerPool};
 use crate::transform::BoundMapping;
@@ -29,6 +29,7 @@ pub struct ReplayRequest {
     actor_column: String,
     target: Target,
     mapping: BoundMapping,
+    on_conflict: OnConflict,
 }
 
 impl ReplayRequest {
@@ -43,6 +44,7 @@ impl ReplayRequest {
             period,
             actor_column: bound.pipeline.actor_column,
             target: bound.target,
+            on_conflict: bound.pipeline.on_conflict,
             mapping: bound.mapping,
             pipeline: bound.pipeline.name,
             pipeline_id: bound.pipeline.id,
@@ -54,6 +56,7 @@ impl ReplayRequest {
 struct Progress {
     taken: i64,
     staying: i64,
+    skipped: i64,
     notified: Instant,
 }
 
@@ -63,7 +66,7 @@ struct Progress {
 /// # Errors
 /// As [`lead`]; what was committed before stays.
 pub fn replay(pool: *mut WorkerPool, request: &ReplayRequest) -> Result<i64, Failure> {
-    let mut progress = Progress { taken: 0, staying: 0, notified: Instant::now() };
+    let mut progress = Progress { taken: 0, staying: 0, skipped: 0, notified: Instant::now() };
     match lead(pool, request, |batch| progress.add(batch)) {
         Ok(()) => {
             progress.notify_of_rest();
@@ -77,6 +80,7 @@ impl Progress {
     fn add(&mut self, batch: &Batch) {
         self.taken += batch.rows;
         self.staying += batch.rejected;
+        self.skipped += batch.skipped;
         if self.notified.elapsed() > NOTIFY_EVERY {
             self.notified = Instant::now();
             notice(&format!(
@@ -87,6 +91,12 @@ impl Progress {
     }
 
     fn notify_of_rest(&self) {
+        if self.skipped > 0 {
+            notice(&format!(
+                "{} rejects were dropped: the target has their unique key already, and on_conflict is 'skip'",
+                self.skipped
+            ));
+        }
         if self.staying > 0 {
             notice(&format!(
                 "{} rejects still do not fit; lrs_extract.reject has the current reason",
@@ -151,7 +161,7 @@ impl MaintenanceTask for ReplayRequest {
         Ok(ReplayState {
             queue: RejectQueue::open(&self.pipeline_id, self.period)?,
             pass: Pass::default(),
-            loader: Loader::new(&self.target, self.mapping.clone(), None)?,
+            loader: Loader::new(&self.target, self.mapping.clone(), None, self.on_conflict)?,
             refit: Refit::start(self.mapping.clone(), &self.actor_column)?,
         })
     }
@@ -173,6 +183,7 @@ impl MaintenanceTask for ReplayRequest {
         Ok(Some(Batch {
             rows: i64::try_from(fitted.rows).unwrap_or(i64::MAX),
             rejected: fitted.kept.len() as i64,
+            skipped: i64::try_from(fitted.skipped).unwrap_or(i64::MAX),
             ..Batch::default()
         }))
     }

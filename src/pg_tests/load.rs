@@ -3,7 +3,7 @@
 #[pgrx::pg_schema]
 mod tests {
     use crate::error::Failure;
-    use crate::load::{self, Loader, RejectedRow};
+    use crate::load::{self, Loader, OnConflict, RejectedRow};
     use crate::pg_compat;
     use crate::source::{RawChunk, RawRow};
     use crate::transform::{BoundMapping, Mapping, OnBadValue};
@@ -60,7 +60,7 @@ mod tests {
                 target.find(name)
             })?;
         let rows = bound.apply(raw, &mut bound.state());
-        let mut loader = Loader::new(&target, bound, None)?;
+        let mut loader = Loader::new(&target, bound, None, OnConflict::Error)?;
         loader.push(rows);
         let loaded = loader.flush()?;
         Ok((loaded.rows, loaded.rejects))

@@ -11,7 +11,7 @@ use crate::ledger::Batch;
 use pgrx::pg_sys;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
 
 /// Marks a segment of this very layout. After an upgrade, a session may still run the old library while
 /// its new workers load the new one, which must not read the old one's segment.
@@ -49,6 +49,9 @@ pub struct Control {
     active: AtomicU32,
     /// Workers that have a session on the source, and will look for slices once more before they end.
     reading: AtomicU32,
+    /// Rows that came for the call, and those of them that were rejected.
+    rows_read: AtomicI64,
+    rows_rejected: AtomicI64,
     slots: u32,
     message_length: usize,
 }
@@ -203,6 +206,15 @@ impl Control {
     /// A number for the next batch of the run, from 1.
     pub fn number_batch(&self) -> i32 {
         self.next_batch.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Adds rows, or takes them back where less than zero; how many they are now, and how many of them
+    /// rejected.
+    pub fn count_rows(&self, read: i64, rejected: i64) -> (i64, i64) {
+        (
+            self.rows_read.fetch_add(read, Ordering::SeqCst) + read,
+            self.rows_rejected.fetch_add(rejected, Ordering::SeqCst) + rejected,
+        )
     }
 
     /// One more worker is at work.

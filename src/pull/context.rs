@@ -48,6 +48,36 @@ impl Phase {
     }
 }
 
+/// Rows that came from the source, and those of them that were rejected; less than zero where they are
+/// taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub read: i64,
+    pub rejected: i64,
+}
+
+impl Counted {
+    pub fn of(read: u64, rejected: usize) -> Counted {
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        Counted { read: count(read), rejected: count(rejected as u64) }
+    }
+}
+
+impl std::ops::AddAssign for Counted {
+    fn add_assign(&mut self, other: Counted) {
+        self.read += other.read;
+        self.rejected += other.rejected;
+    }
+}
+
+impl std::ops::Neg for Counted {
+    type Output = Counted;
+
+    fn neg(self) -> Counted {
+        Counted { read: -self.read, rejected: -self.rejected }
+    }
+}
+
 /// What differs between a worker and the caller's own backend.
 pub trait ExecutionContext {
     /// Starts a unit of work.
@@ -83,6 +113,9 @@ pub trait ExecutionContext {
     fn give_back(&mut self, _slice: &Slice) -> Result<bool, Failure> {
         Ok(false)
     }
+    /// Adds rows of the run, some of them rejected, or takes them back; returns how many they are of all
+    /// who read for it, what is not committed included.
+    fn count(&mut self, rows: Counted) -> Counted;
     /// This worker's number, from 1; 0 for the caller's own backend.
     fn worker(&self) -> i32;
 }

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::context::{ExecutionContext, Phase};
+use super::context::{Counted, ExecutionContext, Phase};
 use super::progress::Progress;
 use super::puller::Puller;
 use super::request::PullRequest;
@@ -31,6 +31,7 @@ pub struct Inline {
 #[derive(Default)]
 struct InlineContext {
     numbered: i32,
+    counted: Counted,
     committed: VecDeque<Batch>,
 }
 
@@ -114,6 +115,11 @@ impl ExecutionContext for InlineContext {
     fn number_batch(&mut self) -> i32 {
         self.numbered += 1;
         self.numbered
+    }
+
+    fn count(&mut self, rows: Counted) -> Counted {
+        self.counted += rows;
+        self.counted
     }
 
     fn report(&mut self, batch: Batch) {

@@ -15,6 +15,7 @@ pub struct OpenBatch {
     rows: u64,
     bytes: usize,
     rejected: usize,
+    skipped: u64,
     fallbacks: u64,
     convert: Duration,
     insert: Duration,
@@ -29,6 +30,7 @@ impl OpenBatch {
             rows: 0,
             bytes: 0,
             rejected: 0,
+            skipped: 0,
             fallbacks: 0,
             convert: Duration::ZERO,
             insert: Duration::ZERO,
@@ -45,6 +47,7 @@ impl OpenBatch {
         self.read += loaded.read.saturating_sub(dropped as u64);
         self.rows += loaded.rows;
         self.rejected += loaded.rejects.len().saturating_sub(dropped);
+        self.skipped += loaded.skipped;
         self.fallbacks += loaded.fallbacks;
         self.convert += loaded.convert;
         self.insert += loaded.insert;
@@ -63,6 +66,7 @@ impl OpenBatch {
             read: count(self.read),
             rows: count(self.rows),
             rejected: count(self.rejected as u64),
+            skipped: count(self.skipped),
             bytes: count(self.bytes as u64),
             fallbacks: count(self.fallbacks),
             source_wait_ms: millis(waited.source),

@@ -20,6 +20,7 @@ struct SliceProgress {
     estimated: i64,
     rows: i64,
     rejected: i64,
+    skipped: i64,
 }
 
 impl Progress {
@@ -35,7 +36,10 @@ impl Progress {
                     slice.interval.to.timestamp()
                 );
                 let estimated = slice.estimated_rows.max(1);
-                (slice.slice_no, SliceProgress { label, estimated, rows: 0, rejected: 0 })
+                (
+                    slice.slice_no,
+                    SliceProgress { label, estimated, rows: 0, rejected: 0, skipped: 0 },
+                )
             })
             .collect();
         let estimated = slices.values().map(|s| s.estimated).sum();
@@ -51,7 +55,7 @@ impl Progress {
 
     /// Once a run, the text of a WARNING where the target did not take each row of a batch.
     pub fn warning(&mut self, batch: &Batch) -> Option<String> {
-        let taken_away = batch.read - batch.rows - batch.rejected;
+        let taken_away = batch.read - batch.rows - batch.rejected - batch.skipped;
         if taken_away <= 0 || self.warned {
             return None;
         }
@@ -67,6 +71,7 @@ impl Progress {
         let slice = self.slices.get_mut(&batch.slice_no)?;
         slice.rows += batch.rows;
         slice.rejected += batch.rejected;
+        slice.skipped += batch.skipped;
         if !batch.slice_done {
             return None;
         }
@@ -79,8 +84,12 @@ impl Progress {
             0 => String::new(),
             n => format!(", {n} rejected"),
         };
+        let skipped = match slice.skipped {
+            0 => String::new(),
+            n => format!(", {n} skipped"),
+        };
         Some(format!(
-            "{}: {} rows{rejected}; {:.0} rows/s, {:.0} % done, {} left",
+            "{}: {} rows{rejected}{skipped}; {:.0} rows/s, {:.0} % done, {} left",
             slice.label,
             slice.rows,
             rows as f64 / passed.as_secs_f64().max(0.001),

@@ -1,6 +1,6 @@
 //! A slice pulled: stream to loader to ledger, batch after batch, again after transient errors.
 
-use super::context::{ExecutionContext, Phase};
+use super::context::{Counted, ExecutionContext, Phase};
 use super::failure::{ConstraintChecks, Decision, PullError, decide, given_up};
 use super::memory::{FLUSH_BYTES, in_flight};
 use super::open_batch::OpenBatch;
@@ -75,7 +75,7 @@ impl<C: ExecutionContext> Puller<C> {
             };
             // First the reader, so that the source is free while the stage rolls back.
             walk.stream = None;
-            walk.drop_open();
+            self.context.count(-walk.drop_open());
             if let Some(loader) = &mut self.loader {
                 loader.discard();
             }
@@ -171,8 +171,9 @@ impl<C: ExecutionContext> Puller<C> {
             }
         }
         if self.loader.is_none() {
-            let PullRequest { target, mapping, identity, .. } = &*self.request;
-            self.loader = Some(Loader::new(target, mapping.clone(), identity.as_ref())?);
+            let PullRequest { target, mapping, identity, on_conflict, .. } = &*self.request;
+            let identity = identity.as_ref();
+            self.loader = Some(Loader::new(target, mapping.clone(), identity, *on_conflict)?);
         }
         Ok(())
     }
@@ -193,7 +194,7 @@ impl<C: ExecutionContext> Puller<C> {
             // At once, so that they take no memory until the batch ends.
             let again = self.checks == ConstraintChecks::Immediate;
             let number = self.number();
-            set_aside(&self.request, walk, number, &loaded.rejects, again)?;
+            set_aside(&mut self.context, &self.request, walk, number, &loaded, again)?;
         }
         Ok(())
     }
@@ -249,7 +250,7 @@ impl<C: ExecutionContext> Puller<C> {
         self.context.announce(&walk.slice, Phase::Commit);
         let begun = Instant::now();
         if let Some(loader) = &mut self.loader {
-            second_try(&self.request, walk, loader)?;
+            second_try(&mut self.context, &self.request, walk, loader)?;
         }
         // At the last moment: all workers write to the one row of the scan.
         let new_versions = std::mem::take(&mut walk.new_versions);
@@ -264,6 +265,7 @@ impl<C: ExecutionContext> Puller<C> {
         self.checks = ConstraintChecks::default();
         self.retry.succeeded();
         self.throttle.set_page(self.retry.page());
+        walk.counted = Counted::default();
         walk.watermark = end.position;
         walk.done = end.done;
         let commit_ms = millis(begun.elapsed());

@@ -3,8 +3,8 @@
 use crate::backend::role;
 use crate::backend::time::Period;
 use crate::error::Failure;
-use crate::ledger::{NewRun, SourceLimits, next_run_id, next_scan_id};
-use crate::load::{Identity, Target};
+use crate::ledger::{MaxRejects, NewRun, SourceLimits, next_run_id, next_scan_id};
+use crate::load::{Identity, OnConflict, Target};
 use crate::plan::{PlannedWalk, Survey, Walk};
 use crate::pool::Caller;
 use crate::settings;
@@ -82,6 +82,8 @@ pub struct PullRequest {
     pub mapping: BoundMapping,
     /// By what the target knows rows again; there whenever a heap is scanned.
     pub identity: Option<Identity>,
+    pub on_conflict: OnConflict,
+    pub max_rejects: MaxRejects,
     pub slices: Vec<Slice>,
     /// The scans that slices of heaps belong to.
     pub scans: Vec<HeapScan>,
@@ -128,6 +130,8 @@ impl PullRequest {
             source_id: survey.source_id,
             mapping: survey.mapping,
             identity: survey.identity,
+            on_conflict: pipeline.on_conflict,
+            max_rejects: pipeline.max_rejects,
             slices,
             scans,
             source_limits: pipeline.source_limits,

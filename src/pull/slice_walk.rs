@@ -1,5 +1,6 @@
 //! How far a slice is pulled, and what of it is under way.
 
+use super::context::Counted;
 use super::open_batch::OpenBatch;
 use super::request::PullRequest;
 use crate::backend::transaction::Unit;
@@ -21,6 +22,8 @@ pub struct SliceWalk {
     pub uncommitted: Vec<Batch>,
     /// Rejects of those and of the open batch that get another try before the commit.
     pub set_aside: Vec<SetAside>,
+    /// Rows of those and of the open batch, as the context has counted them.
+    pub counted: Counted,
     /// Row versions newer than the scan that the reader met since the last commit.
     pub new_versions: u64,
     pub done: bool,
@@ -39,6 +42,7 @@ impl SliceWalk {
             open: OpenBatch::begin(Waited::default()),
             uncommitted: Vec::new(),
             set_aside: Vec::new(),
+            counted: Counted::default(),
             new_versions: 0,
             done: false,
             given_back: false,
@@ -54,11 +58,12 @@ impl SliceWalk {
         self.done
     }
 
-    /// Forgets what is under way.
-    pub fn drop_open(&mut self) {
+    /// Forgets what is under way; returns the rows of it that were counted.
+    pub fn drop_open(&mut self) -> Counted {
         self.uncommitted.clear();
         self.set_aside.clear();
         self.new_versions = 0;
+        std::mem::take(&mut self.counted)
     }
 
     /// What is left of the slice; `new_versions`: whether other slices of its scan met such.

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::context::{ExecutionContext, Phase};
+use super::context::{Counted, ExecutionContext, Phase};
 use super::puller::Puller;
 use super::request::PullRequest;
 use super::slice_walk::SliceWalk;
@@ -161,6 +161,11 @@ impl ExecutionContext for WorkerContext<'_> {
 
     fn number_batch(&mut self) -> i32 {
         self.worker.control().number_batch()
+    }
+
+    fn count(&mut self, rows: Counted) -> Counted {
+        let (read, rejected) = self.worker.control().count_rows(rows.read, rows.rejected);
+        Counted { read, rejected }
     }
 
     fn report(&mut self, batch: Batch) {

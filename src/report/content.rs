@@ -38,6 +38,10 @@ pub fn headline(facts: &Facts) -> String {
         0 => "none rejected".to_owned(),
         n => format!("{} rejected", count(n)),
     };
+    let rejected = match run.skipped {
+        0 => rejected,
+        n => format!("{rejected}, {} skipped", count(n)),
+    };
     let done = percent(run.share_done);
     match run.state {
         RunState::Done if run.rows_read == 0 && run.rows == 0 && run.rejected == 0 => {
@@ -254,7 +258,8 @@ pub fn slice_state(slice: &Slice, run: RunState) -> &'static str {
 pub fn warnings(facts: &Facts) -> Vec<String> {
     const MOST: usize = 8;
     let run = &facts.run;
-    let taken_away = run.rows_read.saturating_sub(run.rows).saturating_sub(run.rejected);
+    let accounted = [run.rows, run.rejected, run.skipped];
+    let taken_away = accounted.into_iter().fold(run.rows_read, i64::saturating_sub);
     let taken_away = (taken_away > 0).then(|| {
         format!(
             "A trigger or a rule of {} took {} of {} rows away.",

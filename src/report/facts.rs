@@ -66,6 +66,9 @@ pub struct Run {
     pub share_done: f64,
     pub rows: i64,
     pub rejected: i64,
+    /// Rows left out because the target has their unique key already.
+    #[serde(default)]
+    pub skipped: i64,
     /// Rows that came from the source.
     pub rows_read: i64,
     /// Read from the source.

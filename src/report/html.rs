@@ -88,6 +88,9 @@ fn tiles(facts: &Facts) -> Markup {
         ("rows a second", words::number(run.rows_per_second)),
         ("read a second", words::size(run.bytes_per_second)),
     ];
+    if run.skipped > 0 {
+        tiles.insert(2, ("skipped", count(run.skipped)));
+    }
     if run.state != RunState::Done {
         tiles.push(("done", percent(run.share_done)));
     }

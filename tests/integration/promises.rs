@@ -4,7 +4,7 @@
 //!    [`heap_walk`]. What does not arrive, or not as meant, is told: [`nothing_in_silence`].
 //! 2. The checkpoint is the data: [`crash_recovery`], [`resume`].
 //! 3. Nothing is covered before it has settled: [`settle`].
-//! 4. A bad value stops nothing and vanishes nowhere: [`rejects`].
+//! 4. A bad value stops nothing and vanishes nowhere: [`rejects`], [`mass_rejects`].
 //! 5. The source is not harmed: [`source_unharmed`].
 //! 6. It can always be stopped: [`stopping`].
 //! 7. Memory is bounded by bytes, not rows: [`bounded_memory`].
@@ -18,6 +18,7 @@ mod heavy_ties;
 mod hostile_names;
 mod keyset_properties;
 mod memory;
+mod mass_rejects;
 mod never_twice;
 mod nothing_in_silence;
 mod rejects;

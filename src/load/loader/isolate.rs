@@ -1,10 +1,11 @@
 //! Which rows the server refuses: a statement that fails is tried again in parts, down to the row.
 
-use super::{Loaded, Loader, RowRef};
+use super::{Loaded, Loader, OnConflict, RowRef};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::load::flush_buffer::FlushBuffer;
 use crate::transform::FinishedRows;
+use std::ffi::CString;
 use std::time::Instant;
 
 /// After so many single rows without one that fits, the next are tried one by one at once: halves
@@ -22,6 +23,9 @@ impl Loader {
         let (refs, outcome) = self.attempt(pending, refs, loaded)?;
         let Err(failure) = outcome else { return Ok(()) };
         self.check_fault(failure.clone(), loaded)?;
+        if self.resolve_conflicts(pending, &refs, &failure, loaded)? {
+            return Ok(());
+        }
         self.isolate(pending, refs, failure, loaded)
     }
 
@@ -41,8 +45,10 @@ impl Loader {
         loop {
             let (mut refs, failure) = failed;
             if let [(chunk, n)] = refs[..] {
-                self.refuse(&pending[chunk], n, "", failure, loaded)?;
+                self.set_aside(&pending[chunk], n, failure, loaded)?;
                 streak += 1;
+            } else if self.resolve_conflicts(pending, &refs, &failure, loaded)? {
+                streak = 0;
             } else {
                 let rest = refs.split_off(refs.len() / 2);
                 parts.extend([rest, refs]);
@@ -75,26 +81,36 @@ impl Loader {
         if refs.is_empty() {
             return Ok((refs, Ok(())));
         }
-        let outcome = self.execute(&buffer, loaded)?;
+        let outcome = self.execute(&buffer, loaded, true)?;
         Ok((refs, outcome.map(|rows| loaded.rows += rows)))
     }
 
-    /// Runs the INSERT; the inner error is the server's.
+    /// What becomes of a row that was refused as a whole.
+    pub(super) fn set_aside(
+        &self,
+        rows: &FinishedRows,
+        n: usize,
+        failure: Failure,
+        loaded: &mut Loaded,
+    ) -> Result<(), Failure> {
+        if self.on_conflict == OnConflict::Skip && failure.is_conflict() {
+            loaded.skipped += 1;
+            return Ok(());
+        }
+        self.refuse(rows, n, "", failure, loaded)
+    }
+
+    /// Runs the INSERT, and takes it back unless it is to be kept; the inner error is the server's.
     fn execute(
         &mut self,
         buffer: &FlushBuffer,
         loaded: &mut Loaded,
+        keep: bool,
     ) -> Result<Result<u64, Failure>, Failure> {
-        let sql = match (&self.sql_missing, &loaded.rechecked) {
-            (_, None) => &self.sql,
-            (Some(sql), Some(_)) => sql,
-            (None, Some(_)) => {
-                return Err(Failure::internal("rows to recheck, and nothing to know them by"));
-            }
-        };
+        let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
         let writer = &mut self.writer;
         let begun = Instant::now();
-        let outcome = Subtransaction::run(|| writer.insert(buffer, sql));
+        let outcome = Subtransaction::run_if(|| writer.insert(buffer, sql), |_| keep);
         loaded.insert += begun.elapsed();
         Ok(outcome)
     }
@@ -109,7 +125,7 @@ impl Loader {
             return Err(self.during_insert(failure));
         }
         let nothing = self.writer.start();
-        match self.execute(&nothing, loaded)? {
+        match self.execute(&nothing, loaded, false)? {
             Err(without) if without.sqlstate == failure.sqlstate => {
                 Err(self.during_insert(failure))
             }
@@ -118,7 +134,20 @@ impl Loader {
         }
     }
 
-    fn during_insert(&self, failure: Failure) -> Failure {
+    pub(super) fn during_insert(&self, failure: Failure) -> Failure {
         failure.during(&format!("insert into {}", self.target))
+    }
+}
+
+/// The statement for the rows of a flush.
+pub(super) fn statement<'a>(
+    plain: &'a CString,
+    missing: Option<&'a CString>,
+    loaded: &Loaded,
+) -> Result<&'a CString, Failure> {
+    match (missing, &loaded.rechecked) {
+        (_, None) => Ok(plain),
+        (Some(sql), Some(_)) => Ok(sql),
+        (None, Some(_)) => Err(Failure::internal("rows to recheck, and nothing to know them by")),
     }
 }
