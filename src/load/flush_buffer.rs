@@ -170,13 +170,17 @@ impl TupleWriter {
                 return (pg_sys::Datum::from(0), true);
             }
             Cell::Null => return (pg_sys::Datum::from(0), true),
-            Cell::TimestampTz(micros) => pg_sys::Datum::from(micros),
+            Cell::TimestampTz(micros) => pg_sys::Datum::from(rounded(micros, column.type_modifier)),
             Cell::Uuid { at } | Cell::Varlena { at } => pg_sys::Datum::from(arena[at..].as_ptr()),
             Cell::Input { at } => {
                 // SAFETY: the mapping wrote a zero byte after the text; input functions do not
                 // write to it.
                 unsafe { column.read(arena[at..].as_ptr().cast_mut().cast()) }
             }
+            // SAFETY: as above.
+            Cell::Local { at } => unsafe {
+                column.read(on_the_sessions_clock(arena[at..].as_ptr().cast_mut().cast()))
+            },
         };
         (value, false)
     }
@@ -222,6 +226,42 @@ impl InputColumn {
             pg_sys::InputFunctionCall(&mut self.input, text, self.io_param, self.type_modifier)
         }
     }
+}
+
+/// What the session's clock shows at an instant: a timestamptz's text as that of the timestamp which a
+/// cast in this session makes of it.
+///
+/// # Safety
+/// `text` ends in a zero byte.
+unsafe fn on_the_sessions_clock(text: *mut std::ffi::c_char) -> *mut std::ffi::c_char {
+    // SAFETY: functions of the server, by their numbers in its catalog, with arguments of their types.
+    unsafe {
+        let instant =
+            pg_sys::OidInputFunctionCall(TIMESTAMPTZ_IN.into(), text, pg_sys::TIMESTAMPTZOID, -1);
+        let local = pg_sys::OidFunctionCall1Coll(
+            TIMESTAMP_OF_TIMESTAMPTZ.into(),
+            pg_sys::InvalidOid,
+            instant,
+        );
+        pg_sys::OidOutputFunctionCall(TIMESTAMP_OUT.into(), local)
+    }
+}
+
+/// Numbers of functions in `src/include/catalog/pg_proc.dat`; the same in all versions.
+const TIMESTAMPTZ_IN: u32 = 1150;
+const TIMESTAMP_OF_TIMESTAMPTZ: u32 = 2027;
+const TIMESTAMP_OUT: u32 = 1313;
+
+/// A time as timestamptz(n) keeps it (`AdjustTimestampForTypmod`, `src/backend/utils/adt/timestamp.c`).
+fn rounded(micros: i64, precision: i32) -> i64 {
+    const DIGITS: i32 = 6;
+    // The infinities, too, stay as they are.
+    if !(0..DIGITS).contains(&precision) || micros == i64::MIN || micros == i64::MAX {
+        return micros;
+    }
+    let scale = 10i64.pow((DIGITS - precision).unsigned_abs());
+    let magnitude = (micros.unsigned_abs().cast_signed() + scale / 2) / scale * scale;
+    if micros < 0 { -magnitude } else { magnitude }
 }
 
 fn is_domain(type_oid: pg_sys::Oid) -> bool {
@@ -274,4 +314,27 @@ pub fn insert_missing_statement(
 
 fn statement(sql: String) -> Result<CString, Failure> {
     CString::new(sql).map_err(|_| Failure::internal("a name holds a zero byte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn times_are_rounded_as_the_server_rounds_them() {
+        for (micros, precision, expected) in [
+            (1_499_999, 0, 1_000_000),
+            (1_500_000, 0, 2_000_000),
+            (-1_500_000, 0, -2_000_000),
+            (-1_499_999, 0, -1_000_000),
+            (1_234_567, 3, 1_235_000),
+            (1_234_567, 5, 1_234_570),
+            (1_234_567, 6, 1_234_567),
+            (1_234_567, -1, 1_234_567),
+            (i64::MAX, 0, i64::MAX),
+            (i64::MIN, 0, i64::MIN),
+        ] {
+            assert_eq!(rounded(micros, precision), expected, "{micros} to {precision}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The columns by which the target knows a source row again, and statements that name them.
 
-use super::target::Target;
+use super::target::{Target, base_type};
 use crate::error::Failure;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -77,10 +77,4 @@ impl Identity {
         sql.push_str(rest);
         sql
     }
-}
-
-#[allow(unsafe_code)]
-fn base_type(type_oid: pg_sys::Oid) -> pg_sys::Oid {
-    // SAFETY: a catalog lookup inside a transaction.
-    unsafe { pg_sys::getBaseType(type_oid) }
 }

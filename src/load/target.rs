@@ -1,12 +1,16 @@
 //! What the target is: its name as SQL writes it, and the columns that a mapping may fill.
 
+#![allow(unsafe_code)]
+
 use crate::backend::role;
+use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::transform::toast::Method;
-use crate::transform::{ColumnKind, MappingError, TargetColumn};
+use crate::transform::{ColumnKind, Mapping, MappingError, Origin, TargetColumn};
 use crate::{pg_compat, settings};
 use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::ffi::CString;
 
 /// The target of a pipeline, in a form that travels to a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,6 +71,35 @@ impl Target {
         self.columns.iter().find(|c| c.name == name)
     }
 
+    /// Checks that the columns take the mapping's own texts: constants, and what stands in for null.
+    ///
+    /// # Errors
+    /// 22023 with what the server says of one.
+    pub fn check_texts(&self, mapping: &Mapping) -> Result<(), Failure> {
+        for mapped in &mapping.columns {
+            let constant = match &mapped.origin {
+                Origin::Const(text) => text.as_deref(),
+                _ => None,
+            };
+            for (key, text) in [("const", constant), ("default", mapped.default.as_deref())] {
+                let (Some(text), Some(column)) = (text, self.column(&mapped.column)) else {
+                    continue;
+                };
+                match column.check(text) {
+                    Err(failure) if failure.is_about_a_row() => {
+                        return Err(Failure::argument(format!(
+                            "{key} of column \"{}\" in the mapping does not fit {}: {}",
+                            column.name, self.sql_name, failure.message
+                        ))
+                        .with_hint("For json and jsonb, write JSON: {\"default\": {\"a\": 1}}, or \"\\\"text\\\"\" for a text."));
+                    }
+                    outcome => outcome?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that a worker sees the same table as the caller.
     ///
     /// # Errors
@@ -108,7 +141,8 @@ impl Target {
 
 impl Column {
     fn kind(&self) -> ColumnKind {
-        match pg_sys::Oid::from(self.type_oid) {
+        let type_oid = pg_sys::Oid::from(self.type_oid);
+        match type_oid {
             pg_sys::UUIDOID => ColumnKind::Uuid,
             pg_sys::TEXTOID => ColumnKind::Text { max_chars: None },
             pg_sys::VARCHAROID => ColumnKind::Text {
@@ -119,9 +153,35 @@ impl Column {
             pg_sys::JSONBOID if settings::fast_jsonb() => {
                 ColumnKind::Jsonb { compression: self.method() }
             }
-            pg_sys::JSONBOID | pg_sys::JSONOID => ColumnKind::Json,
-            _ => ColumnKind::Other,
+            // A domain's input function makes it from JSON, and checks it, too.
+            _ => match base_type(type_oid) {
+                pg_sys::JSONBOID | pg_sys::JSONOID => ColumnKind::Json,
+                pg_sys::TIMESTAMPOID | pg_sys::DATEOID | pg_sys::TIMEOID => ColumnKind::Local,
+                _ => ColumnKind::Other,
+            },
         }
+    }
+
+    /// Whether the column takes `text`, by its type's input function.
+    ///
+    /// # Errors
+    /// What the server says of it.
+    fn check(&self, text: &str) -> Result<(), Failure> {
+        let text = CString::new(text).map_err(|_| Failure::argument("the text holds \\u0000"))?;
+        Subtransaction::run(|| {
+            let (mut function, mut io_param) = (pg_sys::InvalidOid, pg_sys::InvalidOid);
+            // SAFETY: catalog lookups and an input function, on the main thread inside a transaction;
+            // the text is only read.
+            unsafe {
+                pg_sys::getTypeInputInfo(self.type_oid.into(), &mut function, &mut io_param);
+                pg_sys::OidInputFunctionCall(
+                    function,
+                    text.as_ptr().cast_mut(),
+                    io_param,
+                    self.type_modifier,
+                );
+            }
+        })
     }
 }
 
@@ -205,4 +265,10 @@ pub fn may_select(target: &Target, role: pg_sys::Oid) -> Result<bool, Failure> {
 
 fn character(text: Option<String>) -> Option<char> {
     text.and_then(|t| t.chars().next())
+}
+
+/// The type itself, or that under a domain.
+pub(super) fn base_type(type_oid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a catalog lookup inside a transaction.
+    unsafe { pg_sys::getBaseType(type_oid) }
 }

@@ -30,6 +30,7 @@ impl BoundPipeline {
             pg_compat::SERVER_MAJOR,
             |column| target.find(column),
         )?;
+        target.check_texts(&pipeline.mapping)?;
         target.check_privileges(mapping.columns().map(|c| c.name.as_str()))?;
         Ok(BoundPipeline { pipeline, target, mapping })
     }

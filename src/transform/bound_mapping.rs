@@ -30,6 +30,10 @@ pub enum Cell {
     Input {
         at: usize,
     },
+    /// The same of a timestamptz, whose value is a time of the session's clock.
+    Local {
+        at: usize,
+    },
 }
 
 /// A row of a chunk that cannot go to the target.
@@ -252,7 +256,7 @@ const TUPLE_HEADER: usize = 24;
 /// What a cell adds to its tuple, at least.
 fn size_of_cell(cell: Cell, arena: &[u8]) -> usize {
     match cell {
-        Cell::Null | Cell::Input { .. } => 0,
+        Cell::Null | Cell::Input { .. } | Cell::Local { .. } => 0,
         Cell::TimestampTz(_) => 8,
         Cell::Uuid { .. } => 16,
         Cell::Varlena { at } => {
@@ -345,6 +349,7 @@ impl BoundColumn {
                 Ok(Cell::Varlena { at: push_varlena(arena, text.as_bytes())? })
             }
             ColumnKind::TimestampTz
+            | ColumnKind::Local
             | ColumnKind::Json
             | ColumnKind::Jsonb { .. }
             | ColumnKind::Other => {
@@ -352,10 +357,22 @@ impl BoundColumn {
                 let at = arena.len();
                 arena.extend_from_slice(text.as_bytes());
                 arena.push(0);
+                if self.target.kind == ColumnKind::Local
+                    && self.source.is_some()
+                    && is_instant(text)
+                {
+                    return Ok(Cell::Local { at });
+                }
                 Ok(Cell::Input { at })
             }
         }
     }
+}
+
+/// Whether a source column's text is a timestamptz: the sessions there write it in UTC.
+fn is_instant(text: &str) -> bool {
+    let time = text.strip_suffix(" BC").unwrap_or(text).strip_suffix("+00");
+    time.is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
 }
 
 /// Appends an uncompressed varlena with a 4-byte header (`src/include/varatt.h`), 8-aligned.

@@ -20,6 +20,8 @@ pub enum ColumnKind {
         max_chars: Option<u32>,
     },
     TimestampTz,
+    /// timestamp, date or time: what of an instant the session's clock shows.
+    Local,
     /// jsonb, made here; compressed here too where the column asks for it.
     Jsonb {
         compression: Option<Method>,

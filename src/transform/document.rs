@@ -1,7 +1,7 @@
 //! A statement that the fast reader left alone, read by serde_json, and looking things up in it with
 //! the meaning of PostgreSQL's `#>>`.
 
-use super::json::subscript;
+use super::json::{self, subscript};
 use serde::Deserialize as _;
 use serde_json::{Deserializer, Value};
 use std::borrow::Cow;
@@ -52,11 +52,58 @@ pub fn value_at<'v>(root: &'v Value, path: &[String]) -> Option<&'v Value> {
     (!found.is_null()).then_some(found)
 }
 
-/// A value as text: a string's content, anything else as JSON.
+/// A value as `jsonb #>>` gives it: a string's content, anything else as JSON.
 pub fn text_of(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
+        other => Cow::Owned(json_of(other)),
+    }
+}
+
+/// A value as `jsonb_out` writes it.
+pub fn json_of(value: &Value) -> String {
+    let mut out = String::new();
+    write_json(value, &mut out);
+    out
+}
+
+fn write_json(value: &Value, out: &mut String) {
+    match value {
+        Value::Number(number) => out.push_str(&number_of(&number.to_string())),
+        Value::String(text) => json::write_string(text, out),
+        Value::Array(elements) => {
+            out.push('[');
+            for (n, element) in elements.iter().enumerate() {
+                out.push_str(if n > 0 { ", " } else { "" });
+                write_json(element, out);
+            }
+            out.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            // As jsonb has them: shorter keys first.
+            members.sort_by_key(|(key, _)| (key.len(), key.as_bytes()));
+            out.push('{');
+            for (n, (key, member)) in members.into_iter().enumerate() {
+                out.push_str(if n > 0 { ", " } else { "" });
+                json::write_string(key, out);
+                out.push_str(": ");
+                write_json(member, out);
+            }
+            out.push('}');
+        }
+        plain => out.push_str(&plain.to_string()),
+    }
+}
+
+/// A number as numeric writes it; one that no numeric holds, or of very many digits, as it came.
+fn number_of(number: &str) -> Cow<'_, str> {
+    let exponent = number.split_once(['e', 'E']).map_or(Ok(0), |(_, e)| e.parse::<i64>());
+    match exponent {
+        Ok(exponent) if exponent.unsigned_abs() <= u64::from(json::MAX_EXPONENT) => {
+            Cow::Owned(json::expand(number))
+        }
+        _ => Cow::Borrowed(number),
     }
 }
 
@@ -89,6 +136,17 @@ mod tests {
         assert_eq!(at(json, &["a", "missing"]), None);
         assert_eq!(at(json, &["a", "b", "-9"]), None);
         assert_eq!(at(json, &["t", "deeper"]), None);
+    }
+
+    #[test]
+    fn numbers_and_documents_are_written_as_jsonb_writes_them() {
+        let json = r#"{"n": 1.5e2, "o": {"bb": [1E+3, -0, {"z":"\u00e9\n"}], "a": 2.50e-1}, "huge": 1e999999999}"#;
+        assert_eq!(at(json, &["n"]).as_deref(), Some("150"));
+        assert_eq!(
+            at(json, &["o"]).as_deref(),
+            Some("{\"a\": 0.250, \"bb\": [1000, 0, {\"z\": \"é\\n\"}]}")
+        );
+        assert!(at(json, &["huge"]).unwrap().starts_with("1e"));
     }
 
     #[test]

@@ -20,5 +20,6 @@ pub(crate) use decimal::{Decimal, expand};
 pub use limits::{MAX_DEPTH, MAX_EXPONENT, MAX_NUMBER, MAX_SCALE, MAX_TEXT, Unsupported};
 pub(crate) use node::subscript;
 pub use node::{Kind, Node};
+pub(crate) use render::write_string;
 pub(crate) use tape::{Container, Item, Number, Span};
 pub use tape::{Document, Tape};

@@ -64,7 +64,7 @@ impl<'t> Statement<'t> {
                 .iter()
                 .find_map(|path| document::value_at(root, path))
                 .map(|value| match as_json {
-                    true => Cow::Owned(value.to_string()),
+                    true => Cow::Owned(document::json_of(value)),
                     false => document::text_of(value),
                 })),
             Statement::Slow(_, None) => Err(Unfit {

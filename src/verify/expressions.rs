@@ -36,7 +36,7 @@ pub fn timestamp_column(pipeline: &Pipeline, target: &Target) -> Result<String, 
 pub fn statement_column(pipeline: &Pipeline, target: &Target) -> Result<ColumnMapping, Failure> {
     let columns = pipeline.mapping.columns.iter();
     for column in columns.filter(|column| column.origin == Origin::Statement) {
-        if target.find(&column.column)?.kind != ColumnKind::Other {
+        if !matches!(target.find(&column.column)?.kind, ColumnKind::Other | ColumnKind::Local) {
             return Ok(column.clone());
         }
     }

@@ -1,6 +1,7 @@
 //! The target: which value goes into which column, tables of every shape, what lies in their pages,
 //! and the stage's troubles.
 
+mod coerced_values;
 mod mapping;
 mod rows_at_fault;
 mod sharded;

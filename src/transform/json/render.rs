@@ -54,10 +54,14 @@ fn separate(i: u32, out: &mut String) {
     }
 }
 
-/// A string in quotes, escaped as `escape_json` does (`src/backend/utils/adt/json.c`).
 fn string(document: Document<'_>, at: usize, out: &mut String) {
+    write_string(document.string(at).unwrap_or_default(), out);
+}
+
+/// A string in quotes, escaped as `escape_json` does (`src/backend/utils/adt/json.c`).
+pub(crate) fn write_string(text: &str, out: &mut String) {
     out.push('"');
-    for character in document.string(at).unwrap_or_default().chars() {
+    for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
