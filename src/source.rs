@@ -28,6 +28,7 @@ mod outside;
 mod page_reader;
 mod partition;
 mod places;
+mod salvage;
 mod sql;
 mod throttle;
 mod tls;
@@ -38,9 +39,10 @@ mod window;
 pub use batch_size::BatchSize;
 pub use budget::{Budget, Doing, Permit};
 pub use checksum::{
-    COUNT_INSTEAD, Checksum, NO_HASH, RangeSize, StatementHash, checksum, is_about_a_value,
+    COUNT_INSTEAD, Checksum, NO_HASH, RangeSize, StatementHash, actors_at, checksum,
+    is_about_a_value,
 };
-pub use chunk::{CHUNK_BYTES, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
+pub use chunk::{CHUNK_BYTES, Damage, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
 pub use clock::Clock;
 pub use connect::{Canceller, Session, source_asks_for_password};
 pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};

@@ -325,9 +325,9 @@ comment on column lrs_extract.reject.sqlstate is 'SQLSTATE of what the server, o
 comment on column lrs_extract.reject.message is 'Its message';
 comment on column lrs_extract.reject.rejected_at is 'When it was set aside';
 comment on column lrs_extract.reject.column_name is 'The target column whose value did not fit; null where the row as a whole was refused';
-comment on column lrs_extract.reject.statement is 'The statement''s text as the source sent it; bytes that are no UTF-8 come as \xNN';
+comment on column lrs_extract.reject.statement is 'The statement''s text as the source sent it; bytes that are no UTF-8 come as \xNN; null also where the source could not send the row';
 comment on column lrs_extract.reject.extra is 'Further columns of the source that the mapping took, as text; null where it took none';
-comment on column lrs_extract.reject.altered is 'Whether bytes of the row are written as \xNN: replay() then leaves it alone';
+comment on column lrs_extract.reject.altered is 'Whether bytes of the row are written as \xNN, or the source could not send the row and nothing but its key is here: replay() then leaves it alone';
 
 select pg_catalog.pg_extension_config_dump('lrs_extract.pipeline', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.run_id_seq', '');

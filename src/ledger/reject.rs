@@ -181,6 +181,8 @@ pub struct StoredReject {
     pub actor: Option<i64>,
     /// The column that it was set aside for; empty where the row as a whole was refused.
     pub column: String,
+    pub sqlstate: String,
+    pub message: String,
     pub statement: Option<String>,
     /// The mapping's further source columns: a JSON object of texts.
     pub extra: Option<String>,
@@ -264,6 +266,8 @@ fn read(numbers: Vec<i64>) -> Result<Vec<StoredReject>, pgrx::spi::Error> {
                 timestamp: timestamp.map_or(0, TimestampWithTimeZone::into_inner),
                 actor: row.get_by_name("actor_id")?,
                 column: row.get_by_name("column_name")?.unwrap_or_default(),
+                sqlstate: row.get_by_name("sqlstate")?.unwrap_or_default(),
+                message: row.get_by_name("message")?.unwrap_or_default(),
                 statement: row.get_by_name("statement")?,
                 extra: row.get_by_name("extra")?,
                 altered: row.get_by_name("altered")?.unwrap_or_default(),

@@ -273,7 +273,7 @@ impl Loader {
 
     fn rejected(&self, rows: &FinishedRows, refused: &RefusedRow) -> RejectedRow {
         let row = &rows.raw.rows[refused.row];
-        let mut altered = false;
+        let mut altered = rows.raw.damaged.iter().any(|damage| damage.row == refused.row);
         let mut text = |field: &Field| {
             let (text, exact) = printable(rows.raw.field(field)?);
             altered |= !exact;
@@ -299,12 +299,12 @@ impl Loader {
 
     fn abort(&self, rows: &FinishedRows, refused: &RefusedRow) -> Failure {
         let Refusal { column, sqlstate, message } = &refused.refusal;
-        let row = &rows.raw.rows[refused.row];
-        let key = crate::source::from_wire(row.timestamp)
-            .map_or_else(|| row.timestamp.to_string(), |t| t.to_string());
-        let actor = row.actor.map_or_else(|| "null".to_owned(), |a| a.to_string());
-        Failure::new(sqlstate, format!("bad value for column \"{column}\": {message}"))
-            .with_detail(format!("Source row with timestamp {key}, actor {actor}."))
+        let message = match column.as_str() {
+            "" => format!("bad row: {message}"),
+            column => format!("bad value for column \"{column}\": {message}"),
+        };
+        Failure::new(sqlstate, message)
+            .with_detail(format!("Source row with {}.", rows.raw.rows[refused.row].place()))
             .with_hint("on_bad_value is 'abort'; with 'reject' the row goes to lrs_extract.reject and the run continues.")
     }
 }

@@ -185,6 +185,14 @@ impl RejectChunk {
 }
 
 fn altered(reject: &StoredReject) -> Refusal {
+    if reject.statement.is_none() {
+        // The source has not sent the row at all; what it said then stands.
+        return Refusal {
+            column: reject.column.clone(),
+            sqlstate: reject.sqlstate.clone(),
+            message: reject.message.clone(),
+        };
+    }
     Refusal {
         column: reject.column.clone(),
         sqlstate: "22021".to_owned(),

@@ -60,16 +60,20 @@ impl ConstraintChecks {
 pub enum Decision {
     /// It loads the same rows once more, with constraints checked in each INSERT.
     RetryNow,
+    /// It reads them once more, so that a row which the source cannot send is told from the others.
+    WithCare,
     /// It waits so long, and reads again from the watermark.
     After(Duration),
     GiveUp,
 }
 
-/// Decides what follows `error`, met while constraints were checked as `checks` says. The caller's own
+/// Decides what follows `error`, met while constraints were checked as `checks` says, and pages read with
+/// or without care. The caller's own
 /// transaction is not tried again after an error of the stage.
 pub fn decide(
     error: &PullError,
     checks: ConstraintChecks,
+    careful: bool,
     commit: CommitMode,
     retry: &mut RetryPolicy,
 ) -> Decision {
@@ -79,6 +83,7 @@ pub fn decide(
         {
             return Decision::RetryNow;
         }
+        PullError::Source(error) if error.is_damage() && !careful => return Decision::WithCare,
         PullError::Source(error) => retry.after(error),
         PullError::Stage(failure) if failure.is_transient() && commit != CommitMode::Caller => {
             retry.next_delay()
@@ -119,7 +124,7 @@ mod tests {
     }
 
     fn decided(error: PullError, checks: ConstraintChecks, commit: CommitMode) -> Decision {
-        decide(&error, checks, commit, &mut policy())
+        decide(&error, checks, false, commit, &mut policy())
     }
 
     #[test]
@@ -127,7 +132,7 @@ mod tests {
         let lost = || PullError::Source(SourceError::transient("read", "08006", "gone"));
         let mut retry = policy();
         let mut next =
-            || decide(&lost(), ConstraintChecks::AsDeclared, CommitMode::Caller, &mut retry);
+            || decide(&lost(), ConstraintChecks::AsDeclared, false, CommitMode::Caller, &mut retry);
         assert_eq!([next(), next()], [Decision::After(SECOND), Decision::GiveUp]);
     }
 
@@ -139,6 +144,15 @@ mod tests {
             let decision = decided(error, ConstraintChecks::AsDeclared, CommitMode::Batch);
             assert_eq!(decision, Decision::GiveUp);
         }
+    }
+
+    #[test]
+    fn a_row_that_the_source_cannot_send_is_looked_for_once() {
+        let bad = PullError::Source(SourceError::permanent("read", "22021", "no UTF8"));
+        let next = |careful| {
+            decide(&bad, ConstraintChecks::AsDeclared, careful, CommitMode::Batch, &mut policy())
+        };
+        assert_eq!([next(false), next(true)], [Decision::WithCare, Decision::GiveUp]);
     }
 
     #[test]

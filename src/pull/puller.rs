@@ -14,7 +14,7 @@ use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{self, Batch};
 use crate::load::Loader;
-use crate::source::{BatchEnd, Parking, StreamItem, Throttle, WalkRequest};
+use crate::source::{BatchEnd, Parking, StreamItem, Throttle};
 use crate::threads::{RetryPolicy, Stream, Waited};
 use crate::transform::BoundMapping;
 use pgrx::Spi;
@@ -96,17 +96,8 @@ impl<C: ExecutionContext> Puller<C> {
             Some(scan_id) => self.in_unit(|_| ledger::met_new_versions(scan_id))?,
             None => false,
         };
-        let range = walk.range(&self.request, new_versions)?;
-        let request = &self.request;
-        let reading = WalkRequest {
-            connect: request.connect.clone(),
-            application_name: request.application_name(self.context.worker()),
-            table: request.table.clone(),
-            range,
-            batch: request.batch,
-            partition: walk.slice.partition.clone(),
-            throttle: self.throttle.clone(),
-        };
+        let (request, worker) = (&self.request, self.context.worker());
+        let reading = walk.reading(request, worker, &self.throttle, new_versions)?;
         let in_flight = in_flight(request.worker_memory);
         let threads = request.transform_threads;
         Stream::start(reading, &self.mapping, &self.parking, in_flight, threads)
@@ -341,7 +332,8 @@ impl<C: ExecutionContext> Puller<C> {
     /// The failure itself when there is no further attempt; 55000 when the pipeline was changed
     /// during the run.
     fn recover(&mut self, walk: &mut SliceWalk, error: PullError) -> Result<(), Failure> {
-        let decision = decide(&error, self.checks, self.request.commit, &mut self.retry);
+        let (checks, commit) = (self.checks, self.request.commit);
+        let decision = decide(&error, checks, walk.careful, commit, &mut self.retry);
         if self.checks == ConstraintChecks::Committing {
             self.checks = ConstraintChecks::AsDeclared;
         }
@@ -353,6 +345,11 @@ impl<C: ExecutionContext> Puller<C> {
                     "{}; loading it once more, with deferred constraints checked at once",
                     failure.message
                 ));
+                return self.context.check_stop();
+            }
+            Decision::WithCare => {
+                walk.careful = true;
+                self.context.warn(&format!("{}; looking for the row", failure.message));
                 return self.context.check_stop();
             }
             Decision::GiveUp => {

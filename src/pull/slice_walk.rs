@@ -7,8 +7,9 @@ use crate::backend::transaction::Unit;
 use crate::error::Failure;
 use crate::ledger::{Batch, SetAside};
 use crate::slice::{Blocks, Interval, Position, Slice};
-use crate::source::WalkRange;
+use crate::source::{Throttle, WalkRange, WalkRequest};
 use crate::threads::{Stream, Waited};
+use std::sync::Arc;
 
 /// A walk over what is left of one slice.
 pub struct SliceWalk {
@@ -29,6 +30,8 @@ pub struct SliceWalk {
     pub done: bool,
     /// Given back for another worker to claim; this one cannot connect.
     pub given_back: bool,
+    /// Whether a row was met that the source cannot send: pages are read so that it can be told.
+    pub careful: bool,
 }
 
 impl SliceWalk {
@@ -46,6 +49,7 @@ impl SliceWalk {
             new_versions: 0,
             done: false,
             given_back: false,
+            careful: false,
         }
     }
 
@@ -66,11 +70,34 @@ impl SliceWalk {
         std::mem::take(&mut self.counted)
     }
 
+    /// What a reader is to do, for worker `worker`, of what is left of the slice.
+    ///
+    /// # Errors
+    /// As [`SliceWalk::range`].
+    pub fn reading(
+        &self,
+        request: &PullRequest,
+        worker: i32,
+        throttle: &Arc<Throttle>,
+        new_versions: bool,
+    ) -> Result<WalkRequest, Failure> {
+        Ok(WalkRequest {
+            connect: request.connect.clone(),
+            application_name: request.application_name(worker),
+            table: request.table.clone(),
+            range: self.range(request, new_versions)?,
+            batch: request.batch,
+            partition: self.slice.partition.clone(),
+            throttle: throttle.clone(),
+            careful: self.careful,
+        })
+    }
+
     /// What is left of the slice; `new_versions`: whether other slices of its scan met such.
     ///
     /// # Errors
     /// [`Failure`] where the slice is of no scan that the request has.
-    pub fn range(&self, request: &PullRequest, new_versions: bool) -> Result<WalkRange, Failure> {
+    fn range(&self, request: &PullRequest, new_versions: bool) -> Result<WalkRange, Failure> {
         let (slice, end) = (&self.slice, self.slice.interval.to);
         match (self.watermark, slice.blocks) {
             (Position::Block(from), Some(blocks)) => {

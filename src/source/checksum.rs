@@ -6,7 +6,7 @@ use super::connect::Session;
 use super::describe::{StatementKind, WalkTable};
 use super::error::SourceError;
 use super::keyset::range_condition;
-use super::sql::{Literals, quote_literal};
+use super::sql::{Literals, quote_literal, timestamp_literal};
 use crate::slice::{Edge, Interval};
 use chrono::{DateTime, Utc};
 use std::ops::AddAssign;
@@ -132,15 +132,37 @@ pub fn checksum(
     Checksum::from_columns(rows, &hash).ok_or_else(|| broken(format!("{hash} is no number")))
 }
 
+/// The actors of a timestamp, at most ten.
+///
+/// # Errors
+/// [`SourceError`] as the source reports it.
+pub fn actors_at(
+    session: &mut Session,
+    table: &WalkTable,
+    timestamp: DateTime<Utc>,
+) -> Result<Vec<Option<i64>>, SourceError> {
+    let sql = format!(
+        "select {}::pg_catalog.int8 from {} where {} = {} limit 10",
+        table.actor,
+        table.sql_name,
+        table.timestamp,
+        timestamp_literal(timestamp)
+    );
+    let failed = |e| SourceError::from_client("look for a row of the source", &e);
+    let rows = session.client.query(&sql, &[]).map_err(failed)?;
+    rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+}
+
 /// Where a statement is no jsonb, and only the hash needs it to be.
 fn with_way_out(error: SourceError, hash: &str) -> SourceError {
     let odd = hash != NO_HASH && is_about_a_value(&error.sqlstate);
     if odd { error.with_hint(COUNT_INSTEAD) } else { error }
 }
 
-/// Whether an error is one of a single value: a bad one (class 22), or one beyond a limit (54).
+/// Whether an error is one of a single value: a bad one (class 22), one beyond a limit (54), or one that
+/// storage has damaged.
 pub fn is_about_a_value(sqlstate: &str) -> bool {
-    ["22", "54"].iter().any(|class| sqlstate.starts_with(class))
+    ["22", "54"].iter().any(|class| sqlstate.starts_with(class)) || sqlstate == "XX001"
 }
 
 /// The hint where statements cannot be hashed.

@@ -74,6 +74,7 @@ fn table() -> WalkTable {
         actor: "\"actor\"".into(),
         statement: "\"statement\"".into(),
         extra: vec![],
+        only: String::new(),
         statement_kind: StatementKind::Jsonb,
         version: 160_000,
         block_size: 8_192,

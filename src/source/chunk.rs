@@ -37,6 +37,25 @@ pub struct RawRow {
     pub extra: Vec<Field>,
 }
 
+impl RawRow {
+    /// The row's key, in words.
+    pub fn place(&self) -> String {
+        let time = from_wire(self.timestamp)
+            .map_or_else(|| self.timestamp.to_string(), |time| time.to_string());
+        let actor = self.actor.map_or_else(|| "null".to_owned(), |actor| actor.to_string());
+        format!("timestamp {time}, actor {actor}")
+    }
+}
+
+/// A row of a chunk whose values the source could not send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Its index among the rows.
+    pub row: usize,
+    pub sqlstate: String,
+    pub message: String,
+}
+
 /// Whether the rows of a chunk may have been handed over before, and are to be held against the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Recheck {
@@ -53,6 +72,8 @@ pub enum Recheck {
 pub struct RawChunk {
     pub bytes: Vec<u8>,
     pub rows: Vec<RawRow>,
+    /// Rows that have nothing but their key.
+    pub damaged: Vec<Damage>,
     /// What they came to on the wire, keys and lengths included.
     pub wire_bytes: usize,
     pub recheck: Recheck,
@@ -184,6 +205,41 @@ impl ChunkBuilder {
         self.chunk.wire_bytes += wire_bytes;
         self.chunk.rows.push(RawRow { timestamp: key.0, actor: key.1, statement, extra });
         Ok(())
+    }
+
+    /// Adds a row of which nothing but the key is known.
+    ///
+    /// # Errors
+    /// As [`ChunkBuilder::push`].
+    pub(super) fn push_key(
+        &mut self,
+        row: &RawRow,
+        failure: &SourceError,
+    ) -> Result<(), SourceError> {
+        self.note_key((row.timestamp, row.actor))?;
+        self.chunk.wire_bytes += MESSAGE_BYTES;
+        self.chunk.damaged.push(Damage {
+            row: self.chunk.rows.len(),
+            sqlstate: failure.sqlstate.clone(),
+            message: format!("the source could not send the row: {}", failure.message),
+        });
+        self.chunk.rows.push(RawRow { statement: None, extra: Vec::new(), ..row.clone() });
+        Ok(())
+    }
+
+    /// Adds row versions that are newer than the scan of the heap.
+    pub(super) fn note_new_versions(&mut self, rows: u64) {
+        self.new_versions += rows;
+    }
+
+    /// Another for such rows.
+    pub(super) fn like(&self) -> ChunkBuilder {
+        ChunkBuilder::new(self.kind, self.order)
+    }
+
+    /// Another for the same order, whose statements come as text.
+    pub(super) fn bare(&self) -> ChunkBuilder {
+        ChunkBuilder::new(StatementKind::Text, self.order)
     }
 
     /// Takes the rows collected so far.

@@ -75,6 +75,8 @@ pub struct WalkTable {
     pub actor: String,
     pub statement: String,
     pub extra: Vec<String>,
+    /// A further condition of each page: a row's place.
+    pub only: String,
     pub statement_kind: StatementKind,
     /// `server_version_num` of the source.
     pub version: i32,
@@ -205,6 +207,7 @@ impl Table {
             actor: quote_identifier(&self.names.actor),
             statement: quote_identifier(&self.names.statement),
             extra: self.names.extra.iter().map(|c| quote_identifier(c)).collect(),
+            only: String::new(),
             statement_kind: self.statement_kind,
             version: self.version,
             block_size: self.block_size,

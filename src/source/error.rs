@@ -48,6 +48,14 @@ impl SourceError {
         }
     }
 
+    /// Whether it can be about a single row: a value that storage has damaged, or that cannot be sent or
+    /// computed.
+    pub fn is_damage(&self) -> bool {
+        self.trouble == Trouble::Permanent
+            && (self.sqlstate.starts_with("22")
+                || ["XX000", "XX001"].contains(&self.sqlstate.as_str()))
+    }
+
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self

@@ -21,7 +21,7 @@ pub(super) fn scans_ranges(version: i32) -> bool {
 pub fn blocks(table: &WalkTable, scan: &HeapScan, from: u32, to: u32) -> (String, Parameters) {
     let mut values = Parameters::default();
     let list = format!("{}, {} as is_new", table.select_list(), is_new(scan, &mut values));
-    let condition = range_condition(table, &scan.interval, &mut values);
+    let condition = range_condition(table, &scan.interval, &mut values) + &table.only;
     let leaf = &scan.partition;
     let sql = if scans_ranges(table.version) {
         let (from, to) = (tid(&mut values, from), tid(&mut values, to));

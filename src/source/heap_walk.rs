@@ -9,10 +9,12 @@
 
 use super::chunk::{ChunkBuilder, Order, RawChunk, Recheck};
 use super::connect::Mode;
+use super::describe::WalkTable;
 use super::error::{SourceError, Trouble};
 use super::heap_page::{self, Part};
 use super::leaf::Leaf;
-use super::page_reader::PageReader;
+use super::page_reader::{PageRead, PageReader};
+use super::salvage::salvage;
 use super::walk_request::BatchEnd;
 use crate::slice::{Blocks, HeapScan, Key, Position};
 use chrono::{DateTime, Utc};
@@ -117,12 +119,16 @@ impl HeapWalk<'_> {
         while batch.rows < reader.batch() && self.position < self.end {
             let count = self.next_blocks(reader, reader.batch() - batch.rows);
             let expected = (f64::from(count) * self.bytes_a_block) as u64;
-            let room = reader.await_turn(expected.max(1))?;
-            let to = self.position.saturating_add(count).min(self.end);
-            let table = &reader.request.table;
-            let (sql, parameters) = heap_page::blocks(table, self.scan, self.position, to);
-            let builder = ChunkBuilder::new(table.statement_kind, Order::Heap);
-            let page = reader.read(&sql, &parameters, builder, room)?;
+            let mut to = self.position.saturating_add(count).min(self.end);
+            let page = if reader.request.careful {
+                self.read_with_care(reader, &mut to)?
+            } else {
+                let room = reader.await_turn(expected.max(1))?;
+                let table = &reader.request.table;
+                let (sql, parameters) = heap_page::blocks(table, self.scan, self.position, to);
+                let builder = ChunkBuilder::new(table.statement_kind, Order::Heap);
+                reader.read(&sql, &parameters, builder, room)?
+            };
             let (rows, read) = (page.builder.rows(), f64::from(to - self.position));
             reader.request.throttle.note_page(rows, page.bytes);
             self.rows_a_block = Some(rows as f64 / read);
@@ -134,6 +140,44 @@ impl HeapWalk<'_> {
             batch.last = page.builder.last_key()?.or(batch.last);
         }
         Ok(batch)
+    }
+
+    /// Reads the blocks up to `to`, or fewer of them where a row of theirs cannot be sent: in the end one,
+    /// whose rows are handed over one by one, such a one with its key alone.
+    fn read_with_care(
+        &self,
+        reader: &mut PageReader<'_>,
+        to: &mut u32,
+    ) -> Result<PageRead, SourceError> {
+        let table = &reader.request.table;
+        loop {
+            let query = |table: &WalkTable| heap_page::blocks(table, self.scan, self.position, *to);
+            let (sql, parameters) = query(table);
+            let mut builder = ChunkBuilder::new(table.statement_kind, Order::Heap);
+            let single = *to - self.position <= 1;
+            let bytes = match reader.collect(&sql, &parameters, &mut builder) {
+                Ok(Some(chunk)) => {
+                    let bytes = chunk.wire_bytes as u64;
+                    reader.give_whole(chunk)?;
+                    bytes
+                }
+                Ok(None) if single => {
+                    let room = reader.await_turn(reader.budget.page() as u64)?;
+                    builder = ChunkBuilder::new(table.statement_kind, Order::Heap);
+                    return reader.read(&sql, &parameters, builder, room);
+                }
+                Err(error) if error.is_damage() && single => {
+                    builder = ChunkBuilder::new(table.statement_kind, Order::Heap);
+                    salvage(reader, &mut builder, error, &query)?
+                }
+                Err(error) if !error.is_damage() => return Err(error),
+                Ok(None) | Err(_) => {
+                    *to = self.position + (*to - self.position) / 2;
+                    continue;
+                }
+            };
+            return Ok(PageRead { builder, bytes });
+        }
     }
 
     /// How many blocks to ask for, of a batch that lacks `rows`.
@@ -294,10 +338,11 @@ impl HeapWalk<'_> {
     ) -> Result<Option<BatchRead>, SourceError> {
         let table = &reader.request.table;
         let (sql, parameters) = heap_page::at(table, self.scan, times, part);
-        let builder = ChunkBuilder::new(table.statement_kind, Order::Key);
-        let Some((chunk, last)) = reader.collect(&sql, &parameters, builder)? else {
+        let mut builder = ChunkBuilder::new(table.statement_kind, Order::Key);
+        let Some(chunk) = reader.collect(&sql, &parameters, &mut builder)? else {
             return Ok(None);
         };
+        let last = builder.last_key()?;
         let rows = chunk.rows.len() as u64;
         reader.give_whole(RawChunk { recheck, ..chunk })?;
         Ok(Some(BatchRead { rows, last, new_versions: 0 }))

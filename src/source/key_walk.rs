@@ -6,6 +6,7 @@ use super::error::SourceError;
 use super::key_progress::KeyProgress;
 use super::keyset::{Cursor, PageSummary};
 use super::page_reader::{PageRead, PageReader};
+use super::salvage::salvage;
 use super::walk_request::BatchEnd;
 use super::window::{WindowWidth, rows_of};
 use crate::slice::{Interval, Key, Position};
@@ -29,10 +30,13 @@ pub(super) fn walk(
             let size = reader.page_size(batch - rows);
             let before = cursor.rest();
             // A page that was too much comes again row by row, which has an end.
-            let windows_now = windows.filter(|_| !reader.request.throttle.is_shrunk(batch));
+            let careful = reader.request.careful;
+            let windows_now =
+                windows.filter(|_| !careful && !reader.request.throttle.is_shrunk(batch));
             let window = windows_now.and_then(|windows| windows.next(&before, size.rows));
             let (read, of_page) = match window {
                 Some(window) => read_window(reader, &mut cursor, &window, size.bytes)?,
+                None if careful => read_page_with_care(reader, &mut cursor, size.rows)?,
                 None => read_page(reader, &mut cursor, size.rows, size.bytes)?,
             };
             reader.request.throttle.note_page(read.builder.rows(), read.bytes);
@@ -77,6 +81,50 @@ fn read_page(
     let (rows, last_ties) = (read.builder.rows(), read.builder.last_ties());
     cursor.advance(&page, &PageSummary { rows, last, last_ties });
     Ok((read, last))
+}
+
+/// The same where a row of the source cannot be sent: it is handed over with its key alone. Nothing of a
+/// page is handed over before all of it is there.
+fn read_page_with_care(
+    reader: &mut PageReader<'_>,
+    cursor: &mut Cursor,
+    rows: u64,
+) -> Result<(PageRead, Option<Key>), SourceError> {
+    reader.session.set_mode(Mode::Key)?;
+    let (request, batch) = (reader.request, reader.batch());
+    let table = &request.table;
+    let mut limit = rows;
+    loop {
+        let page = cursor.next_page(table, limit, batch);
+        let mut builder = ChunkBuilder::new(table.statement_kind, Order::Key);
+        let bytes = match reader.collect(&page.sql, &page.parameters, &mut builder) {
+            Ok(Some(chunk)) => {
+                let bytes = chunk.wire_bytes as u64;
+                reader.give_whole(chunk)?;
+                bytes
+            }
+            Ok(None) if limit == 1 => {
+                let most = reader.budget.page() as u64;
+                return read_page(reader, cursor, limit, most);
+            }
+            Err(error) if error.is_damage() && limit == 1 => {
+                builder = ChunkBuilder::new(table.statement_kind, Order::Key);
+                salvage(reader, &mut builder, error, &|table| {
+                    let page = cursor.next_page(table, limit, batch);
+                    (page.sql, page.parameters)
+                })?
+            }
+            Err(error) if !error.is_damage() => return Err(error),
+            Ok(None) | Err(_) => {
+                limit /= 2;
+                continue;
+            }
+        };
+        let last = builder.last_key()?;
+        let (rows, last_ties) = (builder.rows(), builder.last_ties());
+        cursor.advance(&page, &PageSummary { rows, last, last_ties });
+        return Ok((PageRead { builder, bytes }, last));
+    }
 }
 
 /// Reads all rows of `window`, which begins at the cursor.

@@ -191,8 +191,12 @@ fn rows(values: &mut impl Values, limit: u64) -> String {
 }
 
 fn ordered(table: &WalkTable, condition: &str, first: Option<&str>) -> String {
-    let mut sql =
-        format!("select {} from {} where {condition}", table.select_list(), table.sql_name);
+    let mut sql = format!(
+        "select {} from {} where {condition}{}",
+        table.select_list(),
+        table.sql_name,
+        table.only
+    );
     if let Some(rows) = first {
         sql.push_str(&format!(
             " order by {}, {} fetch first ({rows}) rows with ties",

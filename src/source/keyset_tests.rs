@@ -11,6 +11,7 @@ fn table() -> WalkTable {
         actor: "actor".into(),
         statement: "s".into(),
         extra: vec![],
+        only: String::new(),
         statement_kind: StatementKind::Jsonb,
         version: 160_000,
         block_size: 8_192,

@@ -7,7 +7,6 @@ use super::error::SourceError;
 use super::sql::Parameters;
 use super::throttle::{PageSize, RateLimiter};
 use super::walk_request::{BatchEnd, StreamItem, WalkRequest};
-use crate::slice::Key;
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, Type};
 use std::error::Error;
@@ -108,8 +107,8 @@ impl<'a> PageReader<'a> {
         Ok(PageRead { builder, bytes })
     }
 
-    /// Reads a page into one chunk, for [`PageReader::give_whole`], with the key of its last row;
-    /// `None` where several rows are larger than a page may be.
+    /// Reads a page into one chunk, for [`PageReader::give_whole`]; `None` where several rows are larger
+    /// than a page may be.
     ///
     /// # Errors
     /// [`SourceError`] as met.
@@ -117,8 +116,8 @@ impl<'a> PageReader<'a> {
         &mut self,
         sql: &str,
         parameters: &Parameters,
-        mut builder: ChunkBuilder,
-    ) -> Result<Option<(RawChunk, Option<Key>)>, SourceError> {
+        builder: &mut ChunkBuilder,
+    ) -> Result<Option<RawChunk>, SourceError> {
         let failed = |e: postgres::Error| SourceError::from_client(ACTION, &e);
         let most = self.budget.page();
         let mut room = self.await_turn(most as u64)?;
@@ -132,7 +131,39 @@ impl<'a> PageReader<'a> {
         }
         let mut chunk = builder.take();
         chunk.permit = Some(room.take(chunk.wire_bytes, LONGEST_STALL)?);
-        Ok(Some((chunk, builder.last_key()?)))
+        Ok(Some(chunk))
+    }
+
+    /// Adds the rows of a query that is asked once to what `builder` has, for [`PageReader::give_held`].
+    ///
+    /// # Errors
+    /// [`SourceError`] as met.
+    pub fn fetch(
+        &mut self,
+        sql: &str,
+        parameters: &Parameters,
+        builder: &mut ChunkBuilder,
+    ) -> Result<(), SourceError> {
+        let failed = |e: postgres::Error| SourceError::from_client(ACTION, &e);
+        self.budget.check_stop()?;
+        let client = &mut self.session.client;
+        let mut rows = client.query_raw(sql, parameters.iter()).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            builder.push(values(&row))?;
+        }
+        Ok(())
+    }
+
+    /// Hands a chunk over once it has room; returns its bytes on the wire.
+    ///
+    /// # Errors
+    /// As [`PageReader::give_whole`].
+    pub fn give_held(&mut self, mut chunk: RawChunk) -> Result<u64, SourceError> {
+        let bytes = chunk.wire_bytes;
+        let mut room = self.await_turn(bytes as u64)?;
+        chunk.permit = Some(room.take(bytes, Duration::MAX)?);
+        self.give_whole(chunk)?;
+        Ok(bytes as u64)
     }
 
     /// Hands a chunk over that has its room.

@@ -18,6 +18,8 @@ pub struct WalkRequest {
     /// The partition that was to hold the range when the walk was planned.
     pub partition: String,
     pub throttle: Arc<Throttle>,
+    /// Whether a row was met that the source cannot send.
+    pub careful: bool,
 }
 
 /// What is walked.

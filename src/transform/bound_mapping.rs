@@ -162,6 +162,12 @@ impl BoundMapping {
         self.columns.get(n).map_or(OnBadValue::Reject, |i| i.on_bad_value)
     }
 
+    /// What becomes of a row of which the source gives the key alone.
+    fn policy_of_rows(&self) -> OnBadValue {
+        let abort = self.columns.iter().any(|c| c.on_bad_value == OnBadValue::Abort);
+        if abort { OnBadValue::Abort } else { OnBadValue::Reject }
+    }
+
     /// What a thread that applies the mapping keeps from row to row.
     pub fn state(&self) -> TransformState {
         let toasters = self.columns.iter().map(|c| match c.target.kind {
@@ -181,8 +187,13 @@ impl BoundMapping {
             rows: Vec::with_capacity(raw.rows.len()),
             ..FinishedRows::default()
         };
+        let mut damaged = raw.damaged.iter().peekable();
         for (n, row) in raw.rows.iter().enumerate() {
-            if let Err((refusal, policy)) = self.make_row(&raw, row, state, &mut out) {
+            let made = match damaged.next_if(|damage| damage.row == n) {
+                Some(damage) => Err((Refusal::of(damage), self.policy_of_rows())),
+                None => self.make_row(&raw, row, state, &mut out),
+            };
+            if let Err((refusal, policy)) = made {
                 out.cells.truncate(out.rows.len() * self.width());
                 let refused = RefusedRow { row: n, refusal };
                 if policy == OnBadValue::Abort {
@@ -359,7 +370,7 @@ impl BoundColumn {
                 arena.push(0);
                 if self.target.kind == ColumnKind::Local
                     && self.source.is_some()
-                    && is_instant(text)
+                    && value::is_instant(text)
                 {
                     return Ok(Cell::Local { at });
                 }
@@ -367,12 +378,6 @@ impl BoundColumn {
             }
         }
     }
-}
-
-/// Whether a source column's text is a timestamptz: the sessions there write it in UTC.
-fn is_instant(text: &str) -> bool {
-    let time = text.strip_suffix(" BC").unwrap_or(text).strip_suffix("+00");
-    time.is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
 }
 
 /// Appends an uncompressed varlena with a 4-byte header (`src/include/varatt.h`), 8-aligned.

@@ -67,6 +67,12 @@ pub fn text(text: &str, max_chars: Option<u32>) -> Result<&str, Unfit> {
     })
 }
 
+/// Whether a source column's text is a timestamptz: the sessions there write it in UTC.
+pub fn is_instant(text: &str) -> bool {
+    let time = text.strip_suffix(" BC").unwrap_or(text).strip_suffix("+00");
+    time.is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
+}
+
 /// Enough of a bad value to recognise it by.
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(80) {

@@ -2,7 +2,7 @@
 
 use crate::error::{Failure, notice};
 use crate::ledger::PipelineVersion;
-use crate::source::{Checksum, PAUSE, RangeSize, Trouble, WalkTable, checksum};
+use crate::source::{Checksum, NO_HASH, PAUSE, RangeSize, Trouble, WalkTable, actors_at, checksum};
 use crate::threads::{RetryPolicy, SourceClient, stand_by, wait_out};
 use chrono::{DateTime, Utc};
 
@@ -48,11 +48,37 @@ impl SourceCount {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Result<Checksum, Failure> {
+        self.sum(from, to, &self.hash.clone())
+    }
+
+    /// Counts the rows of `[from, to)` without reading their statements.
+    ///
+    /// # Errors
+    /// As [`SourceCount::checksum`].
+    pub fn rows(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<i64, Failure> {
+        self.sum(from, to, NO_HASH).map(|sum| sum.rows)
+    }
+
+    /// The actors of a timestamp, some of them where they are many.
+    ///
+    /// # Errors
+    /// [`Failure`] as the source said it.
+    pub fn actors_at(&mut self, timestamp: DateTime<Utc>) -> Result<Vec<Option<i64>>, Failure> {
+        let table = self.table.clone();
+        self.client.call(move |session| actors_at(session, &table, timestamp))?.map_err(Into::into)
+    }
+
+    fn sum(
+        &mut self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        hash: &str,
+    ) -> Result<Checksum, Failure> {
         let mut sum = Checksum::default();
         let mut position = from;
         while position < to {
             let end = self.range_size.end(position, to);
-            let (table, hash) = (self.table.clone(), self.hash.clone());
+            let (table, hash) = (self.table.clone(), hash.to_owned());
             let pause_while = self.pause_while()?;
             let answer = self.client.call(move |session| {
                 if let Some(query) = pause_while

@@ -1,6 +1,7 @@
 //! The source: the options that lead to it, TLS, tables of every shape, standbys, and its troubles.
 
 mod connection_options;
+mod damaged_rows;
 mod sample_source;
 mod source_shapes;
 mod source_trouble;
