@@ -261,6 +261,7 @@ select t.run_id,
   from (
     select r.run_id,
            coalesce((select p.name from lrs_extract.pipeline p where p.pipeline_id = r.pipeline_id), r.pipeline) as pipeline,
+           r.pipeline_id,
            r.target,
            r."from",
            r."to",
@@ -344,7 +345,7 @@ select t.run_id,
      from (
        select j.sqlstate, pg_catalog.count(*) as count, pg_catalog."left"(pg_catalog.min(j.message), 500) as example
          from lrs_extract.reject j
-        where j.pipeline = t.pipeline
+        where j.pipeline_id = t.pipeline_id
           and j."timestamp" >= t."from"
           and j."timestamp" < t."to"
           and j.run_id = t.run_id
