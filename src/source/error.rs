@@ -51,9 +51,14 @@ impl SourceError {
     /// Whether it can be about a single row: a value that storage has damaged, or that cannot be sent or
     /// computed.
     pub fn is_damage(&self) -> bool {
+        // Much else is an internal error, too.
+        let internal = ["toast", "jsonb", "invalid memory alloc request size"];
         self.trouble == Trouble::Permanent
-            && (self.sqlstate.starts_with("22")
-                || ["XX000", "XX001"].contains(&self.sqlstate.as_str()))
+            && match self.sqlstate.as_str() {
+                "XX001" => true,
+                "XX000" => internal.iter().any(|word| self.message.contains(word)),
+                state => state.starts_with("22"),
+            }
     }
 
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
@@ -199,6 +204,21 @@ mod tests {
         assert_eq!(classify(&SqlState::UNDEFINED_TABLE, ""), Trouble::Permanent);
         assert_eq!(classify(&SqlState::INVALID_PASSWORD, ""), Trouble::Permanent);
         assert_eq!(classify(&SqlState::from_code("72000"), ""), Trouble::StatementTimeout);
+    }
+
+    #[test]
+    fn damage_is_about_a_row_and_other_internal_errors_are_not() {
+        for (sqlstate, message, damage) in [
+            ("22021", "invalid byte sequence for encoding \"UTF8\": 0xff", true),
+            ("XX001", "missing chunk number 0 for toast value 17 in pg_toast_16", true),
+            ("XX000", "unexpected chunk number 1 (expected 0) for toast value 17", true),
+            ("XX000", "cache lookup failed for type 17", false),
+            ("42501", "permission denied", false),
+        ] {
+            let error = SourceError::permanent("read", sqlstate, message);
+            assert_eq!(error.is_damage(), damage, "{sqlstate} {message}");
+        }
+        assert!(!SourceError::transient("read", "22021", "").is_damage());
     }
 
     #[test]
