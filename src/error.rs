@@ -183,6 +183,16 @@ pub fn notice(message: &str) {
     ErrorReport::new(code, message.to_owned(), "").report(PgLogLevel::NOTICE);
 }
 
+/// The same, with what to do about it.
+pub fn notice_with_hint(message: &str, hint: Option<&str>) {
+    let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
+    let mut report = ErrorReport::new(code, message.to_owned(), "");
+    if let Some(hint) = hint {
+        report = report.set_hint(hint.to_owned());
+    }
+    report.report(PgLogLevel::NOTICE);
+}
+
 /// A WARNING to the caller.
 pub fn warning(message: &str) {
     let code = PgSqlErrorCode::ERRCODE_WARNING;

@@ -17,6 +17,7 @@ mod puller;
 mod request;
 mod run;
 mod slice_walk;
+mod way;
 mod worker;
 
 pub use leader::CALL;

@@ -1,7 +1,7 @@
 //! What `plan` shows and `pull` does: the pipeline, both tables, and the slices between them.
 
 use super::bound_pipeline::BoundPipeline;
-use super::connection::connection;
+use super::connection::directions;
 use super::identity::identity;
 use super::layout::{self, Layout, LayoutQuery};
 use super::settled_period::SettledPeriod;
@@ -15,7 +15,7 @@ use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::PlannedSlice;
 use crate::source::{ConnectSpec, Outside, Session, SourceError, WalkTable, estimates};
-use crate::threads::{RetryPolicy, SourceClient};
+use crate::threads::{FirstConnection, RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
 
@@ -59,7 +59,8 @@ struct Answer {
 }
 
 /// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
-/// been pulled; with `page`, with the access path of a page of so many rows.
+/// been pulled; with `page`, with the access path of a page of so many rows. `first` says what becomes of
+/// trouble with the first connection.
 ///
 /// # Errors
 /// [`Failure`] for whatever would keep a pull from starting: no pipeline, server, mapping or
@@ -69,10 +70,11 @@ pub fn survey(
     period: Period,
     again: bool,
     page: Option<u64>,
+    first: FirstConnection<'_>,
 ) -> Result<Survey, Failure> {
     settings::warn_of_unknown();
     let BoundPipeline { pipeline, target, mapping } = BoundPipeline::read(name)?;
-    let connect = connection(&pipeline.server, current_role())?;
+    let client = SourceClient::new(directions(&pipeline.server, current_role()), "plan")?;
     let unfinished = ledger::unfinished_scans(name, period)?;
     let identity = known_by(&pipeline, &target)?;
     let walks = WalkQuery::new(&pipeline, again, &identity, unfinished)?;
@@ -80,12 +82,13 @@ pub fn survey(
     covered.extend(walks.intervals());
     let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, covered);
     let retry = RetryPolicy::of(&pipeline.source_limits);
-    let answer = SourceClient::new(&connect, "plan").call_with_retry(retry, move |session| {
+    let answer = client.call_with_retry(retry, first, move |session| {
         estimated(query.run(session)?, &walks, session, page)
     })?;
     layout::notify(&answer.settled, answer.outside.as_ref());
     // A session that reads the slices must see all that was visible when they were planned.
-    let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
+    let connect =
+        ConnectSpec { committed_until: answer.settled.committed_until, ..client.led_to() };
     Ok(Survey {
         pipeline,
         connect,

@@ -7,13 +7,14 @@ use super::open_batch::OpenBatch;
 use super::pipeline_watch::PipelineWatch;
 use super::request::{CommitMode, PullRequest};
 use super::slice_walk::SliceWalk;
+use super::way::Way;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::time::millis;
 use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{self, Batch};
 use crate::load::Loader;
-use crate::source::{BatchEnd, Parking, StreamItem, Throttle, WalkRequest};
+use crate::source::{BatchEnd, Parking, StreamItem, Throttle, WalkRequest, has_session};
 use crate::threads::{RetryPolicy, Stream, Waited};
 use crate::transform::BoundMapping;
 use pgrx::Spi;
@@ -33,6 +34,7 @@ pub struct Puller<C: ExecutionContext> {
     readers: u32,
     /// The session of the slice before.
     parking: Parking,
+    way: Way,
     /// A batch number that a failed attempt left unused.
     number: Option<i32>,
     /// Commits whose time the ledger does not know yet.
@@ -51,6 +53,7 @@ impl<C: ExecutionContext> Puller<C> {
             watch: PipelineWatch::new(&request),
             throttle: Throttle::new(limits.rate(readers), limits.pause_while.as_deref()),
             readers,
+            way: Way::new(&request.connect),
             request,
             parking: Parking::default(),
             loader: None,
@@ -93,9 +96,12 @@ impl<C: ExecutionContext> Puller<C> {
             None => false,
         };
         let range = walk.range(&self.request, new_versions)?;
+        if !has_session(&self.parking) {
+            self.in_unit(|puller| puller.way.ask())?;
+        }
         let request = &self.request;
         let reading = WalkRequest {
-            connect: request.connect.clone(),
+            connect: self.way.connect(),
             application_name: request.application_name(self.context.worker()),
             table: request.table.clone(),
             range,
@@ -103,9 +109,8 @@ impl<C: ExecutionContext> Puller<C> {
             partition: walk.slice.partition.clone(),
             throttle: self.throttle.clone(),
         };
-        let in_flight = in_flight(request.worker_memory);
-        let threads = request.transform_threads;
-        Stream::start(reading, &self.mapping, &self.parking, in_flight, threads)
+        let (memory, threads) = (in_flight(request.worker_memory), request.transform_threads);
+        Stream::start(reading, &self.mapping, &self.parking, memory, threads)
     }
 
     /// Loads rows until a batch ends, and records it.

@@ -10,6 +10,7 @@ use crate::error::{Failure, notice};
 use crate::ledger::{Batch, lock_pipeline};
 use crate::plan::survey;
 use crate::pool::WorkerPool;
+use crate::threads::FirstConnection;
 use std::sync::Arc;
 
 /// A run under way.
@@ -38,7 +39,13 @@ impl Run {
         // yet.
         unsafe { &mut *pool }.keep(lock);
         let page = Some(arguments.batch.rows());
-        let survey = survey(&arguments.pipeline, arguments.period, arguments.again, page)?;
+        let survey = survey(
+            &arguments.pipeline,
+            arguments.period,
+            arguments.again,
+            page,
+            FirstConnection::Retried { waiting: &|| {} },
+        )?;
         let nothing = survey.why_nothing();
         let request = Arc::new(PullRequest::new(arguments, survey)?);
         let execution = if request.slices.is_empty() {

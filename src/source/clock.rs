@@ -2,7 +2,7 @@
 
 use super::error::SourceError;
 use chrono::{DateTime, TimeDelta, Utc};
-use postgres::Client;
+use postgres::Row;
 use std::fmt;
 use std::time::Duration;
 
@@ -30,17 +30,16 @@ pub struct Clock {
     seen: Option<DateTime<Utc>>,
 }
 
-const ACTION: &str = "ask the source for its clock";
-
 impl Clock {
-    /// Asks the source.
+    pub(super) const ACTION: &str = "ask the source for its clock";
+    pub(super) const QUESTION: &str = include_str!("../../sql/source/clock.sql");
+
+    /// From the answer to [`Clock::QUESTION`].
     ///
     /// # Errors
-    /// [`SourceError`] as the source reports it.
-    pub fn ask(client: &mut Client) -> Result<Clock, SourceError> {
-        let failed = |e| SourceError::from_client(ACTION, &e);
-        let row =
-            client.query_one(include_str!("../../sql/source/clock.sql"), &[]).map_err(failed)?;
+    /// [`SourceError`] for another answer.
+    pub(super) fn read(row: &Row) -> Result<Clock, SourceError> {
+        let failed = |e| SourceError::from_client(Clock::ACTION, &e);
         let seen: Option<i64> = row.try_get("seen_micros").map_err(failed)?;
         let time: i64 = row.try_get("clock_micros").map_err(failed)?;
         Ok(Clock {

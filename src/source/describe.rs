@@ -1,13 +1,13 @@
 //! What the source's table is: its columns, its partitions, the clock of its server.
 
 use super::clock::Clock;
-use super::connect::Session;
+use super::connect::{Session, Typed};
 use super::error::SourceError;
 use super::partition::{self, Node};
 use super::sql::{quote_identifier, timestamp_literal};
 use crate::slice::Segment;
 use chrono::{DateTime, Utc};
-use postgres::types::ToSql;
+use postgres::types::Type;
 use serde::{Deserialize, Serialize};
 
 /// The names by which a pipeline finds its rows.
@@ -91,7 +91,7 @@ impl WalkTable {
         partition: &str,
     ) -> Result<(), SourceError> {
         let sql = include_str!("../../sql/source/still_holds.sql");
-        let holds = query(session, sql, &[&self.sql_name, &partition])?
+        let holds = query(session, sql, &[(&self.sql_name, Type::TEXT), (&partition, Type::TEXT)])?
             .first()
             .map(|row| get(row, "holds"))
             .transpose()?;
@@ -108,8 +108,6 @@ impl WalkTable {
 }
 
 const ACTION: &str = "read the source table's description";
-/// `server_version_num` of the oldest source.
-const OLDEST: i32 = 130_000;
 
 impl Table {
     /// Asks the source about the table of `names`.
@@ -118,23 +116,17 @@ impl Table {
     /// [`SourceError`] when the table or a column is missing, is of a type the walk cannot use, or
     /// the session fails.
     pub fn describe(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
-        let clock = Clock::ask(&mut session.client)?;
-        let found = query(session, include_str!("../../sql/source/describe.sql"), &[&names.table])?;
+        let clock = session.clock()?;
+        let found = query(
+            session,
+            include_str!("../../sql/source/describe.sql"),
+            &[(&names.table, Type::TEXT)],
+        )?;
         let row = found.first().ok_or_else(|| {
             SourceError::permanent(ACTION, "42P01", format!("no table {} there", names.table))
                 .with_hint("source_table of the pipeline is read with its schema: 'acid.lrs_statement_new'.")
         })?;
         let version: i32 = get(row, "version")?;
-        if version < OLDEST {
-            return Err(SourceError::permanent(
-                ACTION,
-                "0A000",
-                format!(
-                    "the source is PostgreSQL {}; lrs_extract needs 13 or later",
-                    version / 10_000
-                ),
-            ));
-        }
         let oid: u32 = get(row, "oid")?;
         let kind: i8 = get(row, "relkind")?;
         if !b"rpvmf".contains(&kind.cast_unsigned()) {
@@ -147,19 +139,22 @@ impl Table {
         }
         let statement_kind = check_columns(session, oid, names)?;
         let column: &str = &names.timestamp;
-        let nodes =
-            query(session, include_str!("../../sql/source/partitions.sql"), &[&oid, &column])?
-                .iter()
-                .map(|row| {
-                    Ok(Node {
-                        oid: get(row, "oid")?,
-                        parent: get(row, "parent")?,
-                        name: get(row, "name")?,
-                        bound: get(row, "bound")?,
-                        cut_by_time: get(row, "cut_by_time")?,
-                    })
-                })
-                .collect::<Result<Vec<_>, SourceError>>()?;
+        let nodes = query(
+            session,
+            include_str!("../../sql/source/partitions.sql"),
+            &[(&oid, Type::OID), (&column, Type::TEXT)],
+        )?
+        .iter()
+        .map(|row| {
+            Ok(Node {
+                oid: get(row, "oid")?,
+                parent: get(row, "parent")?,
+                name: get(row, "name")?,
+                bound: get(row, "bound")?,
+                cut_by_time: get(row, "cut_by_time")?,
+            })
+        })
+        .collect::<Result<Vec<_>, SourceError>>()?;
         Ok(Table {
             names: names.clone(),
             statement_kind,
@@ -242,10 +237,14 @@ impl Table {
     /// [`SourceError`] as the source reports it.
     pub fn correlations(&self, session: &mut Session) -> Result<Vec<(String, f32)>, SourceError> {
         let column: &str = &self.names.timestamp;
-        query(session, include_str!("../../sql/source/correlation.sql"), &[&self.oid, &column])?
-            .iter()
-            .map(|row| Ok((get(row, "name")?, get(row, "correlation")?)))
-            .collect()
+        query(
+            session,
+            include_str!("../../sql/source/correlation.sql"),
+            &[(&self.oid, Type::OID), (&column, Type::TEXT)],
+        )?
+        .iter()
+        .map(|row| Ok((get(row, "name")?, get(row, "correlation")?)))
+        .collect()
     }
 }
 
@@ -256,7 +255,7 @@ const MOST_DISTANT_FUTURE: DateTime<Utc> = DateTime::from_timestamp(8_000_000_00
 fn query(
     session: &mut Session,
     sql: &str,
-    params: &[&(dyn ToSql + Sync)],
+    params: &[Typed<'_>],
 ) -> Result<Vec<postgres::Row>, SourceError> {
     session.query(sql, params).map_err(|e| SourceError::from_client(ACTION, &e))
 }
@@ -276,7 +275,11 @@ fn check_columns(
 ) -> Result<StatementKind, SourceError> {
     let mut wanted = vec![&names.timestamp, &names.actor, &names.statement];
     wanted.extend(&names.extra);
-    let rows = query(session, include_str!("../../sql/source/columns.sql"), &[&oid, &wanted])?;
+    let rows = query(
+        session,
+        include_str!("../../sql/source/columns.sql"),
+        &[(&oid, Type::OID), (&wanted, Type::TEXT_ARRAY)],
+    )?;
     let mut types = std::collections::HashMap::new();
     for row in &rows {
         types.insert(get::<String>(row, "name")?, get::<String>(row, "type")?);

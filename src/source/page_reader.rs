@@ -8,7 +8,6 @@ use super::sql::Parameters;
 use super::throttle::{PageSize, RateLimiter};
 use super::walk_request::{BatchEnd, StreamItem, WalkRequest};
 use crate::slice::Key;
-use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, Type};
 use std::error::Error;
 use std::sync::Arc;

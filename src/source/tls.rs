@@ -2,6 +2,7 @@
 
 use super::error::SourceError;
 use super::options::{ConnectSpec, SslMode};
+use postgres::tls::{MakeTlsConnect, TlsConnect};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -11,11 +12,16 @@ use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use std::error::Error as _;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
+use tokio::net::TcpStream;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A socket with TLS over it.
+pub(super) type Encrypted = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::Stream;
 
 const ACTION: &str = "set up TLS for the source";
 
@@ -38,6 +44,38 @@ pub fn connector(spec: &ConnectSpec) -> Result<MakeRustlsConnect, SourceError> {
         _ => return Err(refused("sslcert and sslkey go together")),
     };
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// Agrees on TLS with the server `host`.
+///
+/// # Errors
+/// [`is_about_tls`] tells what kind it is.
+pub(super) async fn handshake(
+    connector: &mut MakeRustlsConnect,
+    host: &str,
+    sslmode: SslMode,
+    socket: TcpStream,
+) -> io::Result<Encrypted> {
+    // A name that no certificate can have matters only where it is verified.
+    let host = match ServerName::try_from(host) {
+        Err(_) if sslmode != SslMode::VerifyFull => "localhost",
+        _ => host,
+    };
+    let Ok(connect) = MakeTlsConnect::<TcpStream>::make_tls_connect(connector, host);
+    connect.connect(socket).await
+}
+
+/// Whether it is what was said, and not that the connection was lost.
+pub(super) fn is_about_tls(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+        || error.get_ref().is_some_and(|cause| cause.is::<Error>())
+}
+
+/// What the server or this side holds against TLS, where the client library met that: from TLS 1.3 on, a
+/// server refuses a client's certificate after the handshake.
+pub(super) fn trouble(error: &postgres::Error) -> Option<String> {
+    let cause = error.source()?.downcast_ref::<io::Error>()?;
+    is_about_tls(cause).then(|| format!("error performing TLS handshake: {cause}"))
 }
 
 fn refused(message: &str) -> SourceError {

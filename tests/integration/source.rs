@@ -1,6 +1,8 @@
 //! The source: the options that lead to it, TLS, tables of every shape, standbys, and its troubles.
 
 mod connection_options;
+mod password_rule;
+mod pooler;
 mod sample_source;
 mod source_shapes;
 mod source_trouble;
