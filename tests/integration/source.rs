@@ -4,6 +4,7 @@ mod connection_options;
 mod password_rule;
 mod pooler;
 mod sample_source;
+mod silence;
 mod source_shapes;
 mod source_trouble;
 mod standby;
