@@ -28,5 +28,8 @@ pub use reject::{
     rejected,
 };
 pub use report::facts;
-pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
+pub use run::{
+    AnnouncedRun, NewRun, RunState, announce_run, close_run, next_run_id, open_run, run_state,
+    workers_of,
+};
 pub use slice::{claim_slice, close_slice, covered, forget, record_retry};

@@ -7,6 +7,7 @@
 
 mod context;
 mod failure;
+mod herald;
 mod inline;
 mod leader;
 mod memory;
@@ -20,6 +21,7 @@ mod slice_walk;
 mod way;
 mod worker;
 
+pub use herald::{HeraldRequest, announce};
 pub use leader::CALL;
 pub use request::{Arguments, CommitMode, PullRequest};
 pub use run::Run;

@@ -6,9 +6,16 @@ with gone as (
      set state = 'interrupted',
          finished_at = (select max(b.finished_at) from lrs_extract.batch b where b.run_id = r.run_id)
    where r.pipeline = $2
+     and r.run_id <> $1
      and r.state = 'running'
 )
 insert into lrs_extract.run
   (run_id, pipeline, "from", "to", batch_size, jobs, commit_mode, again, caller, leader_pid,
    target, stage_start)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb)
+-- It may have been announced before it had slices.
+on conflict (run_id) do update
+   set "from" = excluded."from",
+       "to" = excluded."to",
+       target = excluded.target,
+       stage_start = excluded.stage_start

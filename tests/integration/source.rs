@@ -1,6 +1,7 @@
 //! The source: the options that lead to it, TLS, tables of every shape, standbys, and its troubles.
 
 mod connection_options;
+mod first_connection;
 mod password_rule;
 mod pooler;
 mod sample_source;
