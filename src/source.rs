@@ -31,6 +31,7 @@ mod partition;
 mod places;
 mod session_sql;
 mod sql;
+mod subscription;
 mod throttle;
 mod tls;
 mod walk;
@@ -58,6 +59,7 @@ pub use options::{
 };
 pub use outside::Outside;
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
+pub use subscription::Subscription;
 pub use throttle::{PAUSE, Throttle};
 pub use walk::{Parking, has_session, walk};
 pub use walk_request::{BatchEnd, StreamItem, WalkRange, WalkRequest};

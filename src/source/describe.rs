@@ -5,6 +5,7 @@ use super::connect::{Session, Typed};
 use super::error::SourceError;
 use super::partition::{self, Node};
 use super::sql::{quote_identifier, timestamp_literal};
+use super::subscription::Subscription;
 use crate::slice::Segment;
 use chrono::{DateTime, Utc};
 use postgres::types::Type;
@@ -46,6 +47,8 @@ pub struct Table {
     pub block_size: u32,
     /// The source's clock, asked before anything else.
     pub clock: Clock,
+    /// Where its rows come from another server.
+    pub subscription: Option<Subscription>,
     /// The encoding of the source's database, as PostgreSQL names it.
     pub encoding: String,
     oid: u32,
@@ -155,13 +158,21 @@ impl Table {
             })
         })
         .collect::<Result<Vec<_>, SourceError>>()?;
+        let sql_name: String = get(row, "name")?;
+        let subscription = Subscription::ask(session, oid, &sql_name)?;
+        // Where nobody works at it, nothing holds the clock back: it may have come to its end for good.
+        let clock = match subscription.as_ref().and_then(|subscription| subscription.heard) {
+            Some(heard) => clock.of_subscriber(heard),
+            None => clock,
+        };
         Ok(Table {
             names: names.clone(),
             statement_kind,
-            sql_name: get(row, "name")?,
+            sql_name,
             version,
             block_size: get::<i32>(row, "block_size")?.unsigned_abs(),
             clock,
+            subscription,
             encoding: get(row, "encoding")?,
             oid,
             kind: kind.cast_unsigned(),

@@ -9,4 +9,5 @@ mod silence;
 mod source_shapes;
 mod source_trouble;
 mod standby;
+mod subscriber;
 mod tls;
