@@ -29,6 +29,7 @@ mod outside;
 mod page_reader;
 mod partition;
 mod places;
+mod public_key;
 mod session_sql;
 mod sql;
 mod subscription;

@@ -1,5 +1,6 @@
 //! The source: the options that lead to it, TLS, tables of every shape, standbys, and its troubles.
 
+mod certificate_kinds;
 mod connection_options;
 mod first_connection;
 mod password_rule;
