@@ -192,6 +192,16 @@ pub fn notice(message: &str) {
     pg_compat::report(ErrorReport::new(code, message.to_owned(), ""), PgLogLevel::NOTICE);
 }
 
+/// The same, with what to do about it.
+pub fn notice_with_hint(message: &str, hint: Option<&str>) {
+    let code = PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION;
+    let mut report = ErrorReport::new(code, message.to_owned(), "");
+    if let Some(hint) = hint {
+        report = report.set_hint(hint.to_owned());
+    }
+    pg_compat::report(report, PgLogLevel::NOTICE);
+}
+
 /// A WARNING to the caller; for the rest, as [`notice`].
 pub fn warning(message: &str) {
     let code = PgSqlErrorCode::ERRCODE_WARNING;

@@ -32,7 +32,10 @@ pub use reject::{
 };
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};
-pub use run::{NewRun, RunState, close_run, next_run_id, open_run, run_state, workers_of};
+pub use run::{
+    AnnouncedRun, NewRun, RunState, announce_run, close_run, next_run_id, open_run, run_state,
+    workers_of,
+};
 pub use slice::{
     claim_slice, close_slice, covered, forget, reclaim_slice, record_retry, release_slice,
 };

@@ -16,7 +16,7 @@ mod walk_choice;
 mod walks;
 
 pub use bound_pipeline::BoundPipeline;
-pub use connection::{check_usage, connection};
+pub use connection::{check_usage, connection, directions};
 pub use coverage::Coverage;
 pub use identity::identity;
 pub use layout::{Layout, LayoutQuery};

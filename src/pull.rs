@@ -7,6 +7,7 @@
 
 mod context;
 mod failure;
+mod herald;
 mod inline;
 mod leader;
 mod memory;
@@ -19,8 +20,10 @@ mod run;
 mod second_try;
 mod slice_walk;
 mod too_many;
+mod way;
 mod worker;
 
+pub use herald::{HeraldRequest, announce};
 pub use leader::CALL;
 pub use request::{Arguments, CommitMode, PullRequest};
 pub use run::Run;

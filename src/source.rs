@@ -10,10 +10,11 @@ mod batch_size;
 mod budget;
 mod checksum;
 mod chunk;
+mod client;
 mod clock;
 mod connect;
-
 mod describe;
+mod dial;
 mod error;
 mod estimate;
 mod heap_page;
@@ -28,13 +29,17 @@ mod outside;
 mod page_reader;
 mod partition;
 mod places;
+mod public_key;
 mod salvage;
+mod session_sql;
 mod sql;
+mod subscription;
 mod throttle;
 mod tls;
 mod walk;
 mod walk_request;
 mod window;
+mod wire;
 
 pub use batch_size::BatchSize;
 pub use budget::{Budget, Doing, Permit};
@@ -43,8 +48,9 @@ pub use checksum::{
     is_about_a_value,
 };
 pub use chunk::{CHUNK_BYTES, Damage, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
+pub use client::Pulse;
 pub use clock::Clock;
-pub use connect::{Canceller, Session, source_asks_for_password};
+pub use connect::{Canceller, Session};
 pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
 pub use estimate::{Estimate, KeyIndex, estimates};
@@ -56,6 +62,7 @@ pub use options::{
 };
 pub use outside::Outside;
 pub use sql::{quote_identifier, quote_literal, timestamp_literal};
+pub use subscription::Subscription;
 pub use throttle::{PAUSE, Throttle};
-pub use walk::{Parking, walk};
+pub use walk::{Parking, has_session, walk};
 pub use walk_request::{BatchEnd, StreamItem, WalkRange, WalkRequest};

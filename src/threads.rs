@@ -11,7 +11,7 @@ mod retry;
 mod spawn;
 mod stream;
 
-pub use call::{SourceClient, call_source, stand_by, wait_out};
+pub use call::{Directions, FirstConnection, SourceClient, stand_by, wait_out};
 pub use client_watch::ClientWatch;
 pub use retry::RetryPolicy;
 pub use spawn::spawn_quiet;

@@ -6,6 +6,7 @@ use crate::backend::memory;
 use crate::error::Failure;
 use crate::maintenance::{self, DedupRequest, MaintenanceTask, ReplayRequest};
 use crate::pool::{SharedMemory, Worker, WorkerArgument};
+use crate::pull::{HeraldRequest, PullRequest};
 use crate::{pg_compat, pull};
 use pgrx::prelude::*;
 
@@ -33,6 +34,7 @@ pub extern "C-unwind" fn lrs_extract_worker_main(argument: pg_sys::Datum) {
 fn serve(shared: &SharedMemory, worker: &Worker<'_>) -> Result<(), Failure> {
     match shared.call()?.as_str() {
         pull::CALL => pull::work(worker, worker.request()?),
+        HeraldRequest::CALL => pull::announce(worker, &worker.request()?),
         DedupRequest::CALL => maintenance::work::<DedupRequest>(worker, &worker.request()?),
         ReplayRequest::CALL => maintenance::work::<ReplayRequest>(worker, &worker.request()?),
         call => Err(Failure::internal(format!("no worker serves the call {call}"))),
@@ -41,9 +43,15 @@ fn serve(shared: &SharedMemory, worker: &Worker<'_>) -> Result<(), Failure> {
 
 /// Only a pull has a run to write the end of.
 fn record_failure(shared: &SharedMemory) {
-    if shared.call().is_ok_and(|call| call == pull::CALL)
-        && let Ok(request) = shared.request()
-    {
-        pull::record_failure(&request, &shared.slot(0).failure());
+    let Ok(call) = shared.call() else { return };
+    let run = if call == pull::CALL {
+        shared.request().map(|request: PullRequest| (request.caller, request.run_id))
+    } else if call == HeraldRequest::CALL {
+        shared.request().map(|request: HeraldRequest| (request.caller, request.run_id))
+    } else {
+        return;
+    };
+    if let Ok((caller, run_id)) = run {
+        pull::record_failure(&caller, run_id, &shared.slot(0).failure());
     }
 }

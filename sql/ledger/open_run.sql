@@ -7,6 +7,7 @@ with gone as (
      set state = 'interrupted',
          finished_at = (select max(b.finished_at) from lrs_extract.batch b where b.run_id = r.run_id)
    where r.pipeline_id = $17::uuid
+     and r.run_id <> $1
      and r.state = 'running'
 )
 insert into lrs_extract.run
@@ -16,3 +17,13 @@ select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb,
        c.system_identifier || '/' || d.oid || '/' || $13, $14, $15, $16, $17::uuid
   from pg_control_system() c
   join pg_database d on d.datname = current_database()
+-- It may have been announced before it had slices.
+on conflict (run_id) do update
+   set "from" = excluded."from",
+       "to" = excluded."to",
+       target = excluded.target,
+       stage_start = excluded.stage_start,
+       target_id = excluded.target_id,
+       server = excluded.server,
+       source_table = excluded.source_table,
+       source_id = excluded.source_id

@@ -6,6 +6,6 @@ select pg_catalog.set_config(
                    and s.setting::int8 between 1 and l.most
               then s.setting
               else l.most::pg_catalog.text end,
-         false)
+         {is_local})
   from (values {limits}) as l (name, most)
   join pg_catalog.pg_settings s on s.name = l.name

@@ -1,4 +1,4 @@
 -- A scan of the blocks that are named, and of no other.
-set enable_indexscan = off;
-set enable_bitmapscan = off;
-set enable_seqscan = off;
+set {local}enable_indexscan = off;
+set {local}enable_bitmapscan = off;
+set {local}enable_seqscan = off;

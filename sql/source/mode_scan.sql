@@ -1,3 +1,3 @@
-set enable_indexscan = off;
-set enable_bitmapscan = off;
+set {local}enable_indexscan = off;
+set {local}enable_bitmapscan = off;
 reset enable_seqscan;

@@ -1,20 +1,20 @@
 -- What every session on the source begins with: it can write nothing, reads times in UTC, finds no
 -- object by a search path that others can write to, and keeps to one process.
-set default_transaction_read_only = on;
-set timezone = 'UTC';
-set datestyle = 'ISO, YMD';
-set search_path = pg_catalog;
-set standard_conforming_strings = on;
+set {local}default_transaction_read_only = on;
+set {local}timezone = 'UTC';
+set {local}datestyle = 'ISO, YMD';
+set {local}search_path = pg_catalog;
+set {local}standard_conforming_strings = on;
 -- Text that says all of a value, whatever the role or the database has set.
-set extra_float_digits = 3;
-set intervalstyle = 'postgres';
-set bytea_output = 'hex';
-set xmloption = 'content';
-set quote_all_identifiers = off;
-set jit = off;
-set max_parallel_workers_per_gather = 0;
+set {local}extra_float_digits = 3;
+set {local}intervalstyle = 'postgres';
+set {local}bytea_output = 'hex';
+set {local}xmloption = 'content';
+set {local}quote_all_identifiers = off;
+set {local}jit = off;
+set {local}max_parallel_workers_per_gather = 0;
 -- A page is planned for its own range: partitions, and what an index is worth there, depend on it.
-set plan_cache_mode = force_custom_plan;
+set {local}plan_cache_mode = force_custom_plan;
 -- An index in key order serves a page with a few block reads; a sort would read the whole rest of
 -- the slice for each page, and spill it. Where no index serves, the sort is still possible.
-set enable_sort = off;
+set {local}enable_sort = off;

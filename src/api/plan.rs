@@ -4,6 +4,7 @@ use super::arguments::{check_period, present};
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::plan::survey;
+use crate::threads::FirstConnection;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -51,7 +52,8 @@ fn rows(
     pipeline: Option<String>,
 ) -> Result<Vec<Row>, Failure> {
     let period = check_period(from, to)?;
-    let survey = survey(&present(pipeline, "pipeline")?, period, false, Some(TYPICAL_PAGE))?;
+    let pipeline = present(pipeline, "pipeline")?;
+    let survey = survey(&pipeline, period, false, Some(TYPICAL_PAGE), FirstConnection::Once)?;
     Ok(survey
         .slices
         .into_iter()

@@ -2,7 +2,7 @@
 
 use super::{heap_scan, slice, stage};
 use crate::backend::role::as_owner;
-use crate::backend::time::to_server;
+use crate::backend::time::{Period, to_server};
 use crate::error::Failure;
 use crate::pg_compat;
 use crate::slice::{HeapScan, Slice};
@@ -36,6 +36,47 @@ pub struct NewRun<'a> {
     pub slices: &'a [Slice],
     /// The scans that slices of heaps belong to.
     pub scans: &'a [HeapScan],
+}
+
+/// A run as it is shown before it has slices.
+pub struct AnnouncedRun<'a> {
+    pub run_id: i64,
+    pub pipeline: &'a str,
+    pub pipeline_id: &'a str,
+    /// As asked for.
+    pub period: Period,
+    pub batch: i32,
+    pub jobs: i32,
+    pub commit_mode: &'a str,
+    pub again: bool,
+    pub caller: &'a str,
+    pub leader_pid: i32,
+}
+
+/// Writes a run that has no slices yet.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be written.
+pub fn announce_run(new: &AnnouncedRun<'_>) -> Result<(), Failure> {
+    let write = || {
+        Spi::run_with_args(
+            include_str!("../../sql/ledger/announce_run.sql"),
+            &[
+                new.run_id.into(),
+                new.pipeline.into(),
+                new.period.from.into(),
+                new.period.to.into(),
+                new.batch.into(),
+                new.jobs.into(),
+                new.commit_mode.into(),
+                new.again.into(),
+                new.caller.into(),
+                new.leader_pid.into(),
+                new.pipeline_id.into(),
+            ],
+        )
+    };
+    as_owner(write).map_err(Failure::from)
 }
 
 /// Writes the run and its slices.

@@ -1,9 +1,12 @@
 //! From a foreign server and a user mapping to a connection, with the rules for who may use it.
 
+#![allow(unsafe_code)]
+
+use crate::backend::query::{select_now, text_argument};
 use crate::backend::role::{self, is_superuser};
 use crate::error::Failure;
-use crate::source::{ConnectSpec, source_asks_for_password};
-use crate::threads::call_source;
+use crate::source::ConnectSpec;
+use crate::threads::Directions;
 use pgrx::prelude::*;
 
 /// What the catalogs say of a server.
@@ -15,7 +18,7 @@ struct Found {
     has_mapping: bool,
 }
 
-/// Makes the connection that `role` has to `server`.
+/// Makes the connection that `role` has to `server`, as the catalogs have it now.
 ///
 /// # Errors
 /// 42704 without such a server or mapping, 42501 without USAGE, 2F003 where a password is due.
@@ -26,8 +29,20 @@ pub fn connection(server: &str, role: pg_sys::Oid) -> Result<ConnectSpec, Failur
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         spec.set(name, value)?;
     }
-    check_password_rule(server, &spec, role)?;
+    if !is_superuser(role) && !spec.password_not_required {
+        // What the stage server could show of its own (a trusted address, its operating system user,
+        // its certificate) would let any role in. postgres_fdw and dblink have the same rule, and check it
+        // on each connection too.
+        spec.must_ask_for_password = true;
+        check_password(server, &spec)?;
+    }
     Ok(spec)
+}
+
+/// The same, asked again whenever a connection is made.
+pub fn directions(server: &str, role: pg_sys::Oid) -> Directions {
+    let server = server.to_owned();
+    Box::new(move || connection(&server, role))
 }
 
 /// Checks that `role` may use `server`, and has a mapping there.
@@ -75,47 +90,31 @@ fn usable(server: &str, role: pg_sys::Oid) -> Result<Found, Failure> {
     Ok(found)
 }
 
-fn look_up(server: &str, role: pg_sys::Oid) -> Result<Option<Found>, pgrx::spi::Error> {
-    Spi::connect(|client| {
-        let sql = include_str!("../../sql/plan/foreign_server.sql");
-        let Some(row) = client.select(sql, Some(1), &[server.into(), role.into()])?.next() else {
-            return Ok(None);
-        };
-        let options = |column: &str| -> Result<Vec<String>, pgrx::spi::Error> {
-            Ok(row.get_by_name::<Vec<String>, _>(column)?.unwrap_or_default())
-        };
-        Ok(Some(Found {
-            wrapper: row.get_by_name::<String, _>("wrapper")?.unwrap_or_default(),
-            server: options("server_options")?,
-            mapping: options("mapping_options")?,
-            may_use: row.get_by_name("may_use")?.unwrap_or(false),
-            has_mapping: row.get_by_name("has_mapping")?.unwrap_or(false),
-        }))
-    })
+/// What is committed now: who connects again has not the snapshot of who called.
+fn look_up(server: &str, role: pg_sys::Oid) -> Result<Option<Found>, Failure> {
+    let sql = include_str!("../../sql/plan/foreign_server.sql");
+    let arguments = [text_argument(server), (pg_sys::OIDOID, role.into())];
+    // SAFETY: the columns are of the types that they are asked for.
+    let found = unsafe {
+        select_now(sql, &arguments, |row| Found {
+            wrapper: row.get::<String>(c"wrapper").unwrap_or_default(),
+            server: row.get::<Vec<String>>(c"server_options").unwrap_or_default(),
+            mapping: row.get::<Vec<String>>(c"mapping_options").unwrap_or_default(),
+            may_use: row.get(c"may_use").unwrap_or(false),
+            has_mapping: row.get(c"has_mapping").unwrap_or(false),
+        })
+    }?;
+    Ok(found.into_iter().next())
 }
 
-/// A caller who is no superuser must give a password, and the source must really ask for it:
-/// otherwise the stage server's own identity (a trusted address, its operating system user, its
-/// certificate) would let any role in. postgres_fdw and dblink have the same rule.
-fn check_password_rule(server: &str, spec: &ConnectSpec, role: pg_sys::Oid) -> Result<(), Failure> {
-    if is_superuser(role) || spec.password_not_required {
-        return Ok(());
-    }
-    if spec.password.is_none() {
-        return Err(Failure::new("2F003", "password is required")
-            .with_detail(
-                "Callers who are not superusers must provide a password in the user mapping.",
-            )
-            .with_hint(format!(
-                "alter user mapping for current_user server {} options (add password '…');",
-                pgrx::spi::quote_identifier(server)
-            )));
-    }
-    let bare = spec.clone();
-    if call_source(spec, move |_| source_asks_for_password(&bare))?? {
+fn check_password(server: &str, spec: &ConnectSpec) -> Result<(), Failure> {
+    if spec.password.is_some() {
         return Ok(());
     }
     Err(Failure::new("2F003", "password is required")
-        .with_detail(format!("The source behind \"{server}\" does not ask for a password."))
-        .with_hint("The source's authentication method must be changed, or a superuser must set password_required 'false' on the user mapping."))
+        .with_detail("Callers who are not superusers must provide a password in the user mapping.")
+        .with_hint(format!(
+            "alter user mapping for current_user server {} options (add password '…');",
+            pgrx::spi::quote_identifier(server)
+        )))
 }

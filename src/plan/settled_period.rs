@@ -1,7 +1,7 @@
 //! What of a period has settled: from its first row to the source's clock less `settle`.
 
-use crate::error::notice;
-use crate::source::{Clock, Session, SourceError, Table};
+use crate::error::{notice, warning};
+use crate::source::{Clock, Session, SourceError, Subscription, Table};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct SettledPeriod {
     pub committed_until: Option<DateTime<Utc>>,
     /// The NOTICE about a period that was clipped.
     clipped: Option<String>,
+    /// The WARNING that rows may be missing from it all the same.
+    incomplete: Option<String>,
 }
 
 impl SettledPeriod {
@@ -54,13 +56,17 @@ impl SettledPeriod {
                 .ok()
                 .and_then(|settle| end.checked_add_signed(settle)),
             clipped: clipped(to, &table.clock, settled, settle),
+            incomplete: table.subscription.as_ref().and_then(Subscription::warning),
         })
     }
 
-    /// Sends the caller a NOTICE where the period was clipped.
+    /// Sends the caller a NOTICE where the period was clipped, and a WARNING where it may lack rows.
     pub fn notify(&self) {
         if let Some(clipped) = &self.clipped {
             notice(clipped);
+        }
+        if let Some(incomplete) = &self.incomplete {
+            warning(incomplete);
         }
     }
 }
@@ -80,7 +86,7 @@ fn clipped(
     if to.is_some_and(|to| to <= settled) {
         return None;
     }
-    let clock = if clock.standby {
+    let clock = if clock.standby || clock.subscriber {
         format!("the source is {clock};")
     } else {
         "the source's clock".to_owned()

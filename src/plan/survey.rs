@@ -1,7 +1,7 @@
 //! What `plan` shows and `pull` does: the pipeline, both tables, and the slices between them.
 
 use super::bound_pipeline::BoundPipeline;
-use super::connection::connection;
+use super::connection::directions;
 use super::coverage::{Coverage, sibling_warnings};
 use super::identity::identity;
 use super::layout::{self, Layout, LayoutQuery};
@@ -17,7 +17,7 @@ use crate::load::{Identity, Target, may_select};
 use crate::settings;
 use crate::slice::PlannedSlice;
 use crate::source::{ConnectSpec, Outside, Session, SourceError, WalkTable, estimates};
-use crate::threads::{RetryPolicy, SourceClient};
+use crate::threads::{FirstConnection, RetryPolicy, SourceClient};
 use crate::transform::BoundMapping;
 use chrono::{DateTime, Utc};
 
@@ -65,7 +65,8 @@ struct Answer {
 }
 
 /// Surveys `period` of the pipeline `name` for the current role; with `again`, as if nothing had
-/// been pulled; with `page`, with the access path of a page of so many rows.
+/// been pulled; with `page`, with the access path of a page of so many rows. `first` says what becomes of
+/// trouble with the first connection.
 ///
 /// # Errors
 /// [`Failure`] for whatever would keep a pull from starting: no pipeline, server, mapping or
@@ -75,21 +76,28 @@ pub fn survey(
     period: Period,
     again: bool,
     page: Option<u64>,
+    first: FirstConnection<'_>,
 ) -> Result<Survey, Failure> {
     // A call may go on for hours, and DDL on the ledger or the pipeline need not wait for it.
-    Subtransaction::look(|| look(name, period, again, page))
+    Subtransaction::look(|| look(name, period, again, page, first))
 }
 
-fn look(name: &str, period: Period, again: bool, page: Option<u64>) -> Result<Survey, Failure> {
+fn look(
+    name: &str,
+    period: Period,
+    again: bool,
+    page: Option<u64>,
+    first: FirstConnection<'_>,
+) -> Result<Survey, Failure> {
     settings::warn_of_unknown();
     let BoundPipeline { pipeline, target, mapping } = BoundPipeline::read(name)?;
-    let connect = connection(&pipeline.server, current_role())?;
     let coverage = Coverage::read(&pipeline, &target, period, again)?;
+    let client = SourceClient::new(directions(&pipeline.server, current_role()), "plan")?;
     let identity = known_by(&pipeline, &target)?;
     let walks = WalkQuery::new(&pipeline, again, &identity, coverage.unfinished().to_vec())?;
     let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, coverage);
     let retry = RetryPolicy::of(&pipeline.source_limits);
-    let answer = SourceClient::new(&connect, "plan").call_with_retry(retry, move |session| {
+    let answer = client.call_with_retry(retry, first, move |session| {
         estimated(query.run(session)?, &walks, session, page)
     })?;
     layout::notify(&answer.settled, answer.outside.as_ref(), &answer.remarks);
@@ -99,7 +107,8 @@ fn look(name: &str, period: Period, again: bool, page: Option<u64>) -> Result<Su
         }
     }
     // A session that reads the slices must see all that was visible when they were planned.
-    let connect = ConnectSpec { committed_until: answer.settled.committed_until, ..connect };
+    let connect =
+        ConnectSpec { committed_until: answer.settled.committed_until, ..client.led_to() };
     Ok(Survey {
         pipeline,
         connect,

@@ -44,6 +44,8 @@ pub struct Control {
     stop: AtomicBool,
     /// Set once the run is in the ledger: the other workers may claim.
     opened: AtomicBool,
+    /// Set when the run has come to its end before it had slices.
+    concluded: AtomicBool,
     next_batch: AtomicI32,
     /// Workers that have not come to their end.
     active: AtomicU32,
@@ -201,6 +203,14 @@ impl Control {
 
     pub fn is_opened(&self) -> bool {
         self.opened.load(Ordering::SeqCst)
+    }
+
+    pub fn conclude(&self) {
+        self.concluded.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_concluded(&self) -> bool {
+        self.concluded.load(Ordering::SeqCst)
     }
 
     /// A number for the next batch of the run, from 1.

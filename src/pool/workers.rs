@@ -228,6 +228,24 @@ impl WorkerPool {
         self.workers.clear();
     }
 
+    /// Lets a herald go, because the run's own workers come; waits until its slot is free.
+    pub fn dismiss(&mut self) {
+        let Some(shared) = &self.shared else { return };
+        shared.control().set_opened();
+        if !self.wait_for_end(TERMINATE_TIMEOUT) {
+            self.stop();
+        }
+        self.workers.clear();
+    }
+
+    /// The same, because nothing comes; the herald writes that.
+    pub fn conclude(&mut self) {
+        if let Some(shared) = &self.shared {
+            shared.control().conclude();
+        }
+        self.dismiss();
+    }
+
     /// The process of worker `n`, or that it has ended.
     fn status(&self, n: usize) -> Status {
         let mut pid = 0;

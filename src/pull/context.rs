@@ -27,7 +27,7 @@ impl Phase {
         match doing {
             Doing::Connecting if retrying => Phase::Retry,
             Doing::Connecting => Phase::Connecting,
-            Doing::Paused => Phase::Paused,
+            Doing::Paused | Doing::Asking => Phase::Paused,
             Doing::Throttled => Phase::Throttled,
             Doing::Reading | Doing::Full if transforming => Phase::Transform,
             Doing::Reading | Doing::Full => Phase::Source,

@@ -84,6 +84,8 @@ pub fn decide(
             return Decision::RetryNow;
         }
         PullError::Source(error) if error.is_damage() && !careful => return Decision::WithCare,
+        // It was the right one when the run began: who changes it changes it in two places.
+        PullError::Source(error) if error.is_wrong_password() => retry.next_delay(),
         PullError::Source(error) => retry.after(error),
         PullError::Stage(failure) if failure.is_transient() && commit != CommitMode::Caller => {
             retry.next_delay()

@@ -1,25 +1,28 @@
 //! A slice pulled: stream to loader to ledger, batch after batch, again after transient errors.
 
+mod recovery;
+
 use super::context::{Counted, ExecutionContext, Phase};
-use super::failure::{ConstraintChecks, Decision, PullError, decide, given_up};
+use super::failure::{ConstraintChecks, PullError};
 use super::memory::{FLUSH_BYTES, in_flight};
 use super::open_batch::OpenBatch;
 use super::pipeline_watch::PipelineWatch;
 use super::request::{CommitMode, PullRequest};
 use super::second_try::{second_try, set_aside};
 use super::slice_walk::SliceWalk;
-use crate::backend::latch::{self, POLL_INTERVAL};
+use super::way::Way;
+use crate::backend::latch::POLL_INTERVAL;
 use crate::backend::time::millis;
 use crate::backend::transaction::catching;
 use crate::error::Failure;
 use crate::ledger::{self, Batch};
 use crate::load::Loader;
-use crate::source::{BatchEnd, Parking, StreamItem, Throttle};
+use crate::source::{BatchEnd, Parking, StreamItem, Throttle, has_session};
 use crate::threads::{RetryPolicy, Stream, Waited};
 use crate::transform::BoundMapping;
 use pgrx::Spi;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Pulls slices, one after the other.
 pub struct Puller<C: ExecutionContext> {
@@ -34,6 +37,7 @@ pub struct Puller<C: ExecutionContext> {
     readers: u32,
     /// The session of the slice before.
     parking: Parking,
+    way: Way,
     /// A batch number that a failed attempt left unused.
     number: Option<i32>,
     /// Commits whose time the ledger does not know yet.
@@ -52,6 +56,7 @@ impl<C: ExecutionContext> Puller<C> {
             watch: PipelineWatch::new(&request),
             throttle: Throttle::new(limits.rate(readers), limits.pause_while.as_deref()),
             readers,
+            way: Way::new(&request.connect),
             request,
             parking: Parking::default(),
             loader: None,
@@ -96,11 +101,14 @@ impl<C: ExecutionContext> Puller<C> {
             Some(scan_id) => self.in_unit(|_| ledger::met_new_versions(scan_id))?,
             None => false,
         };
+        if !has_session(&self.parking) {
+            self.in_unit(|puller| puller.way.ask())?;
+        }
         let (request, worker) = (&self.request, self.context.worker());
-        let reading = walk.reading(request, worker, &self.throttle, new_versions)?;
-        let in_flight = in_flight(request.worker_memory);
-        let threads = request.transform_threads;
-        Stream::start(reading, &self.mapping, &self.parking, in_flight, threads)
+        let connect = self.way.connect();
+        let reading = walk.reading(request, connect, worker, &self.throttle, new_versions)?;
+        let (memory, threads) = (in_flight(request.worker_memory), request.transform_threads);
+        Stream::start(reading, &self.mapping, &self.parking, memory, threads)
     }
 
     /// Loads rows until a batch ends, and records it.
@@ -324,91 +332,5 @@ impl<C: ExecutionContext> Puller<C> {
         f: impl FnOnce(&mut Self) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.context.begin().run(|| f(self))
-    }
-
-    /// Gets ready for the next attempt. No unit is open.
-    ///
-    /// # Errors
-    /// The failure itself when there is no further attempt; 55000 when the pipeline was changed
-    /// during the run.
-    fn recover(&mut self, walk: &mut SliceWalk, error: PullError) -> Result<(), Failure> {
-        let (checks, commit) = (self.checks, self.request.commit);
-        let decision = decide(&error, checks, walk.careful, commit, &mut self.retry);
-        if self.checks == ConstraintChecks::Committing {
-            self.checks = ConstraintChecks::AsDeclared;
-        }
-        let failure = Failure::from(error);
-        let delay = match decision {
-            Decision::RetryNow => {
-                self.checks = ConstraintChecks::Immediate;
-                self.context.warn(&format!(
-                    "{}; loading it once more, with deferred constraints checked at once",
-                    failure.message
-                ));
-                return self.context.check_stop();
-            }
-            Decision::WithCare => {
-                walk.careful = true;
-                self.context.warn(&format!("{}; looking for the row", failure.message));
-                return self.context.check_stop();
-            }
-            Decision::GiveUp => {
-                self.context.check_stop()?;
-                return Err(self.given_up(walk, failure, self.retry.attempt()));
-            }
-            Decision::After(delay) => delay,
-        };
-        self.context.check_stop()?;
-        // No connection is left for this worker.
-        if failure.sqlstate == "53300" && walk.is_untouched() {
-            walk.given_back = self.context.give_back(&walk.slice)?;
-            if walk.given_back {
-                self.context.warn(&format!(
-                    "{}; this worker ends, and the others continue with its slices",
-                    failure.message
-                ));
-                return Ok(());
-            }
-        }
-        self.context.warn(&format!(
-            "{}; trying again in {} ms with pages of {} rows",
-            failure.message,
-            delay.as_millis(),
-            self.retry.page()
-        ));
-        self.context.announce(&walk.slice, Phase::Retry);
-        let (run_id, slice_no) = (self.request.run_id, walk.slice.slice_no);
-        self.in_unit(|_| ledger::record_retry(run_id, slice_no, &failure.message))?;
-        self.wait_for_retry(walk, delay, failure)
-    }
-
-    /// Waits, following changes of the pipeline's settings.
-    fn wait_for_retry(
-        &mut self,
-        walk: &SliceWalk,
-        mut delay: Duration,
-        failure: Failure,
-    ) -> Result<(), Failure> {
-        let begun = Instant::now();
-        while let Some(left) = delay.checked_sub(begun.elapsed()) {
-            latch::wait(None, left.min(POLL_INTERVAL));
-            self.context.check_stop()?;
-            if self.apply_changes_when_due(walk)? {
-                match self.retry.delay() {
-                    Some(now) => delay = now,
-                    // The retry that was waited for is not made.
-                    None => {
-                        let made = self.retry.attempt().saturating_sub(1);
-                        return Err(self.given_up(walk, failure, made));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn given_up(&self, walk: &SliceWalk, failure: Failure, retries: u32) -> Failure {
-        let timestamp = walk.watermark.edge().unwrap_or(walk.slice.interval.from).timestamp();
-        given_up(failure, retries, self.request.commit, &walk.slice.partition, timestamp)
     }
 }

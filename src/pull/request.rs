@@ -99,19 +99,28 @@ pub struct PullRequest {
 const SLICES_A_WORKER: usize = 2;
 
 impl PullRequest {
-    /// What a call with `arguments` pulls of a period that was surveyed.
+    /// What a call with `arguments` pulls of a period that was surveyed; with `run_id`, of a run that
+    /// was announced.
     ///
     /// # Errors
     /// [`Failure`] when the ledger gives no number for the run, or the caller may start no worker.
-    pub fn new(arguments: &Arguments, survey: Survey) -> Result<PullRequest, Failure> {
+    pub fn new(
+        arguments: &Arguments,
+        survey: Survey,
+        run_id: Option<i64>,
+    ) -> Result<PullRequest, Failure> {
         if arguments.commit != CommitMode::Caller {
             survey.target.check_seen_by_workers()?;
         }
         let (slices, scans) = slices(survey.walks, arguments)?;
         let pipeline = survey.pipeline;
         let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
+        let run_id = match run_id {
+            Some(run_id) => run_id,
+            None => next_run_id()?,
+        };
         Ok(PullRequest {
-            run_id: next_run_id()?,
+            run_id,
             pipeline: pipeline.name,
             pipeline_id: pipeline.id,
             from: survey.from,

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::herald::Herald;
 use super::inline::Inline;
 use super::leader::Leader;
 use super::request::{Arguments, CommitMode, PullRequest};
@@ -10,6 +11,7 @@ use crate::error::{Failure, notice};
 use crate::ledger::{Batch, lock_pipeline};
 use crate::plan::survey;
 use crate::pool::WorkerPool;
+use crate::threads::FirstConnection;
 use std::sync::Arc;
 
 /// A run under way.
@@ -38,18 +40,36 @@ impl Run {
         // yet.
         unsafe { &mut *pool }.keep(lock);
         let page = Some(arguments.batch.rows());
-        let survey = survey(&arguments.pipeline, arguments.period, arguments.again, page)?;
-        let nothing = survey.why_nothing();
-        let request = Arc::new(PullRequest::new(arguments, survey)?);
-        let execution = if request.slices.is_empty() {
+        let herald = Herald::of_this_call(arguments);
+        let waiting = || match arguments.commit {
+            // Nobody could see such a run while it lasts.
+            CommitMode::Caller => {}
+            CommitMode::Batch | CommitMode::Slice => herald.call(),
+        };
+        let planned = survey(
+            &arguments.pipeline,
+            arguments.period,
+            arguments.again,
+            page,
+            FirstConnection::Retried { waiting: &waiting },
+        )
+        .and_then(|survey| {
+            let nothing = survey.why_nothing();
+            Ok((PullRequest::new(arguments, survey, herald.run_id())?, nothing))
+        });
+        let (request, nothing) = planned.inspect_err(|failure| herald.fails(failure))?;
+        let request = Arc::new(request);
+        if request.slices.is_empty() {
+            herald.ends();
             notice(&format!("nothing to do: {nothing}"));
-            Execution::Nothing
-        } else {
-            match arguments.commit {
-                CommitMode::Caller => Execution::Caller(Box::new(Inline::start(request.clone())?)),
-                CommitMode::Batch | CommitMode::Slice => {
-                    Execution::Workers(Leader::start(pool, request.clone())?)
-                }
+            return Ok(Run { request, execution: Execution::Nothing });
+        }
+        herald.goes_on();
+        let execution = match arguments.commit {
+            CommitMode::Caller => Execution::Caller(Box::new(Inline::start(request.clone())?)),
+            CommitMode::Batch | CommitMode::Slice => {
+                let leader = Leader::start(pool, request.clone());
+                Execution::Workers(leader.inspect_err(|failure| herald.fails(failure))?)
             }
         };
         Ok(Run { request, execution })

@@ -7,7 +7,7 @@ use crate::backend::transaction::Unit;
 use crate::error::Failure;
 use crate::ledger::{Batch, SetAside};
 use crate::slice::{Blocks, Interval, Position, Slice};
-use crate::source::{Throttle, WalkRange, WalkRequest};
+use crate::source::{ConnectSpec, Throttle, WalkRange, WalkRequest};
 use crate::threads::{Stream, Waited};
 use std::sync::Arc;
 
@@ -70,19 +70,20 @@ impl SliceWalk {
         std::mem::take(&mut self.counted)
     }
 
-    /// What a reader is to do, for worker `worker`, of what is left of the slice.
+    /// What a reader is to do, over a session as `connect` says, for worker `worker`, of what is left of the slice.
     ///
     /// # Errors
     /// As [`SliceWalk::range`].
     pub fn reading(
         &self,
         request: &PullRequest,
+        connect: ConnectSpec,
         worker: i32,
         throttle: &Arc<Throttle>,
         new_versions: bool,
     ) -> Result<WalkRequest, Failure> {
         Ok(WalkRequest {
-            connect: request.connect.clone(),
+            connect,
             application_name: request.application_name(worker),
             table: request.table.clone(),
             range: self.range(request, new_versions)?,

@@ -11,7 +11,7 @@ use crate::backend::transaction::{Unit, catching, in_transaction};
 use crate::error::{Failure, warning};
 use crate::ledger::{self, Batch};
 use crate::pg_compat;
-use crate::pool::Worker;
+use crate::pool::{Caller, Worker};
 use crate::slice::Slice;
 use pgrx::prelude::*;
 use std::sync::Arc;
@@ -109,7 +109,7 @@ fn close(
 
 /// Runs `f` in a transaction of its own that no cancel ends: one that comes too late to be of use must
 /// not keep a run's end from being written.
-fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     // SAFETY: the counter that holds cancels off in this process; an error sets it to zero too.
     unsafe { pg_sys::QueryCancelHoldoffCount = 1 };
     let outcome = in_transaction(f);
@@ -123,14 +123,11 @@ fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> 
 
 /// The recorder's whole work: a worker died without reporting an outcome, so another process writes how the run
 /// ended.
-pub fn record_failure(request: &PullRequest, failure: &Failure) {
-    request.caller.connect_worker();
-    let written = in_transaction(|| ledger::close_run(request.run_id, "failed", Some(failure)));
+pub fn record_failure(caller: &Caller, run_id: i64, failure: &Failure) {
+    caller.connect_worker();
+    let written = in_transaction(|| ledger::close_run(run_id, "failed", Some(failure)));
     if let Err(failure) = written {
-        warning(&format!(
-            "lrs_extract could not write the end of run {}: {failure}",
-            request.run_id
-        ));
+        warning(&format!("lrs_extract could not write the end of run {run_id}: {failure}"));
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Doing {
     Throttled = 3,
     /// Waiting for memory: the stage is slower than the source.
     Full = 4,
+    /// Asking whether the pause is over.
+    Asking = 5,
 }
 
 /// Bytes that may be in memory between the reader and the end of the load.
@@ -156,6 +158,7 @@ impl Budget {
             2 => Doing::Paused,
             3 => Doing::Throttled,
             4 => Doing::Full,
+            5 => Doing::Asking,
             _ => Doing::Reading,
         }
     }

@@ -123,9 +123,8 @@ pub fn checksum(
     let action = "count a slice of the source";
     let range = Interval::new(Edge::Before(from), Edge::Before(to));
     let row = session
-        .client
-        .query_one(&checksum_query(table, &range, hash), &[])
-        .map_err(|e| with_way_out(SourceError::from_client(action, &e), hash))?;
+        .one(action, &checksum_query(table, &range, hash))
+        .map_err(|error| with_way_out(error, hash))?;
     let broken = |message: String| SourceError::permanent(action, "XX000", message);
     let rows: i64 = row.try_get(0).map_err(|e| broken(e.to_string()))?;
     let hash: String = row.try_get(1).map_err(|e| broken(e.to_string()))?;
@@ -149,7 +148,7 @@ pub fn actors_at(
         timestamp_literal(timestamp)
     );
     let failed = |e| SourceError::from_client("look for a row of the source", &e);
-    let rows = session.client.query(&sql, &[]).map_err(failed)?;
+    let rows = session.query(&sql, &[]).map_err(failed)?;
     rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
 }
 

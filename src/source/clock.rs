@@ -2,7 +2,7 @@
 
 use super::error::SourceError;
 use chrono::{DateTime, TimeDelta, Utc};
-use postgres::Client;
+use postgres::Row;
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use std::time::Duration;
 /// | a standby | the commit time of the last transaction it has replayed, however long ago: under a paused replay, a `recovery_min_apply_delay`, a receiver that cannot connect, and where WAL comes from an archive alone |
 /// | a standby that has replayed all that its sender had | the time of the sender's last message, where the role may read it (`pg_read_all_stats`); without that, an idle primary holds the time back |
 /// | a standby that has replayed no transaction since its start | unknown |
+/// | a subscriber of logical replication | the time of the publisher's last message that it has worked off |
 ///
 /// Commit times are taken a moment before the commit is written, in no strict order: `settle` is the
 /// margin for that too. What cannot be seen from a standby is whether its sender is a standby itself,
@@ -24,30 +25,37 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     pub standby: bool,
+    /// Whether it is held back by what the source, a subscriber, has applied.
+    pub subscriber: bool,
     /// What the server's own clock said.
     time: DateTime<Utc>,
     /// Everything committed before it is visible; `None`: nothing is known of that.
     seen: Option<DateTime<Utc>>,
 }
 
-const ACTION: &str = "ask the source for its clock";
-
 impl Clock {
-    /// Asks the source.
+    pub(super) const ACTION: &str = "ask the source for its clock";
+    pub(super) const QUESTION: &str = include_str!("../../sql/source/clock.sql");
+
+    /// From the answer to [`Clock::QUESTION`].
     ///
     /// # Errors
-    /// [`SourceError`] as the source reports it.
-    pub fn ask(client: &mut Client) -> Result<Clock, SourceError> {
-        let failed = |e| SourceError::from_client(ACTION, &e);
-        let row =
-            client.query_one(include_str!("../../sql/source/clock.sql"), &[]).map_err(failed)?;
+    /// [`SourceError`] for another answer.
+    pub(super) fn read(row: &Row) -> Result<Clock, SourceError> {
+        let failed = |e| SourceError::from_client(Clock::ACTION, &e);
         let seen: Option<i64> = row.try_get("seen_micros").map_err(failed)?;
         let time: i64 = row.try_get("clock_micros").map_err(failed)?;
         Ok(Clock {
             standby: row.try_get("standby").map_err(failed)?,
+            subscriber: false,
             time: DateTime::from_timestamp_micros(time).unwrap_or(DateTime::UNIX_EPOCH),
             seen: seen.and_then(DateTime::from_timestamp_micros),
         })
+    }
+
+    /// The same, where the rows come by a subscription that has worked off what came up to `heard`.
+    pub fn of_subscriber(self, heard: DateTime<Utc>) -> Clock {
+        Clock { subscriber: true, seen: self.seen.map(|seen| seen.min(heard)), ..self }
     }
 
     /// The end of what has settled; `None`: nothing has, as far as can be known.
@@ -78,6 +86,9 @@ impl Clock {
 impl fmt::Display for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.seen {
+            Some(seen) if self.subscriber => {
+                write!(f, "a subscriber that has worked off what its publisher sent up to {seen}")
+            }
             _ if !self.standby => f.write_str("a primary"),
             Some(seen) => {
                 let behind = (self.time - seen).max(TimeDelta::zero());
@@ -102,7 +113,12 @@ mod tests {
     }
 
     fn standby(seen: Option<&str>) -> Clock {
-        Clock { standby: true, time: at("2025-03-01T12:00:00Z"), seen: seen.map(at) }
+        Clock {
+            standby: true,
+            subscriber: false,
+            time: at("2025-03-01T12:00:00Z"),
+            seen: seen.map(at),
+        }
     }
 
     #[test]

@@ -1,71 +1,53 @@
-//! Opening a session on the source, and cancelling what it runs.
+//! A session on the source, and cancelling what it runs.
 
+use super::client::{Answer, Client, Pulse};
 use super::clock::Clock;
+use super::dial::{Dialled, Route, dial};
 use super::error::SourceError;
-use super::options::{ConnectSpec, SslMode};
-use super::sql::{Parameters, quote_literal};
-use super::tls;
+use super::options::ConnectSpec;
+use super::session_sql::{Mode, Scope, settings};
+use super::sql::Parameters;
 use chrono::{DateTime, Utc};
-use postgres::fallible_iterator::FallibleIterator;
-use postgres::types::ToSql;
-use postgres::{Client, Config, Row, RowIter, Statement, config};
+use postgres::types::{ToSql, Type};
+use postgres::{Error, Row, SimpleQueryMessage, Statement};
 use std::collections::HashMap;
-use std::path::Path;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
-use tokio_postgres_rustls::MakeRustlsConnect;
-
-/// What a failed connect was about, for its message.
-fn connecting(spec: &ConnectSpec) -> String {
-    format!("connect to the source {}", spec.place())
-}
+use tokio_postgres::CancelToken;
 
 /// An open session on the source: read-only, UTC, with time limits set.
 pub struct Session {
-    pub(super) client: Client,
+    client: Client,
     canceller: Canceller,
-    /// What was prepared, by its text.
-    statements: HashMap<String, Statement>,
+    kind: Kind,
     mode: Mode,
     /// The shortest time in which the source was seen to answer.
     round_trip: Duration,
 }
 
-/// What kind of plan the statements of a [`Session`] are to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// An index that gives rows in the order of keys.
-    Key,
-    /// An index for what to read, and the heap in its own order: the blocks are asked for ahead.
-    Window,
-    /// The heap by its blocks.
-    Heap,
-    /// The heap from its begin to its end.
-    Scan,
+/// Whose the session is.
+enum Kind {
+    /// This client's, for as long as the connection stands: what was prepared stays, by its text.
+    Own { statements: HashMap<String, Statement> },
+    /// A pooler's, which may give it to others after each transaction: each has its settings for
+    /// itself, and leaves nothing behind.
+    Pooled { settings: String, in_transaction: bool },
 }
 
-impl Mode {
-    fn sql(self) -> &'static str {
-        match self {
-            Mode::Key => include_str!("../../sql/source/mode_key.sql"),
-            Mode::Window => include_str!("../../sql/source/mode_window.sql"),
-            Mode::Heap => include_str!("../../sql/source/mode_heap.sql"),
-            Mode::Scan => include_str!("../../sql/source/mode_scan.sql"),
-        }
-    }
-}
+/// A value and its type, for a statement.
+pub(super) type Typed<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// Stops the statement that a [`Session`] runs, from any thread.
 #[derive(Clone)]
 pub struct Canceller {
-    token: postgres::CancelToken,
-    tls: MakeRustlsConnect,
+    token: CancelToken,
+    route: Route,
 }
 
 impl Canceller {
     /// Asks the source to cancel; whether it did shows in the session's own outcome.
     pub fn cancel(&self) {
-        // A source that cannot be reached runs nothing that we could stop.
-        let _ = self.token.cancel_query(self.tls.clone());
+        self.route.cancel(&self.token);
     }
 }
 
@@ -75,30 +57,80 @@ impl std::fmt::Debug for Canceller {
     }
 }
 
+/// A setting that nobody else has, by which a session is known to be this client's own.
+const MARKER: &str = "lrs_extract_client.session";
+const SET_UP: &str = "set up the source session";
+/// `server_version_num` of the oldest source.
+const OLDEST: i32 = 130_000;
+
 impl Session {
     /// Opens a session, named `application_name` in the source's pg_stat_activity.
     ///
-    /// The TCP connect is bounded by `limits.connect`; the handshake that follows is not (a hung
-    /// server can hold it), so the caller must bound the wait from outside.
+    /// The way into the server is bounded by `limits.connect`; the statements that follow are not, so
+    /// the caller must bound the wait from outside.
     ///
     /// # Errors
     /// [`SourceError`], classified; it never holds the password.
     pub fn open(spec: &ConnectSpec, application_name: &str) -> Result<Session, SourceError> {
-        let tls = tls::connector(spec)?;
-        let mut client = config_of(spec, application_name)?
-            .connect(tls.clone())
-            .map_err(|e| SourceError::from_client(&connecting(spec), &e))?;
-        let canceller = Canceller { token: client.cancel_token(), tls };
-        let begun = Instant::now();
-        client
-            .batch_execute(&session_sql(spec))
-            .map_err(|e| SourceError::from_client("set up the source session", &e))?;
-        let round_trip = begun.elapsed();
-        if let Some(needed) = spec.committed_until {
-            Clock::ask(&mut client)?.check(needed)?;
+        let marker = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let marked = format!("-c {MARKER}={marker}");
+        let (dialled, is_marked) = match dial(spec, application_name, Some(&marked)) {
+            // A pooler that cannot hand it on to the server.
+            Err(error) if error.message.contains("startup parameter") => {
+                (dial(spec, application_name, None)?, false)
+            }
+            dialled => (dialled?, true),
+        };
+        let Dialled { client, route, asked_for_password } = dialled;
+        if spec.must_ask_for_password && !asked_for_password {
+            return Err(SourceError::permanent(
+                &format!("connect to the source {}", spec.place()),
+                "2F003",
+                "password is required",
+            )
+            .with_detail("The source did not ask for a password. A caller who is no superuser may not connect where the stage server's own identity opens the door.")
+            .with_hint("The source's authentication method must be changed, or a superuser must set password_required 'false' on the user mapping."));
         }
-        let statements = HashMap::new();
-        Ok(Session { client, canceller, statements, mode: Mode::Key, round_trip })
+        let canceller = Canceller { token: client.cancel_token(), route };
+        let kind = Kind::Own { statements: HashMap::new() };
+        let mut session =
+            Session { client, canceller, kind, mode: Mode::Key, round_trip: Duration::MAX };
+        // Before anything is set: if the session is shared, others would meet it.
+        session.recognize(is_marked.then_some(&*marker), spec)?;
+        if let Some(needed) = spec.committed_until {
+            session.clock()?.check(needed)?;
+        }
+        Ok(session)
+    }
+
+    /// Finds out whose session it is, and sets it up if it is this client's own: then it has the
+    /// setting that the client asked for at its start.
+    fn recognize(&mut self, marker: Option<&str>, spec: &ConnectSpec) -> Result<(), SourceError> {
+        let failed = |e: Error| SourceError::from_client(SET_UP, &e);
+        let begun = Instant::now();
+        let sql = include_str!("../../sql/source/recognize.sql").replace("{marker}", MARKER);
+        // No name, in no transaction: nothing stays of it, whoever has the session next.
+        let rows = self.all_rows(&sql).map_err(failed)?;
+        let row = rows.first().ok_or_else(|| no_answer(SET_UP))?;
+        self.round_trip = begun.elapsed();
+        let version: i32 = row.try_get("version").map_err(failed)?;
+        if version < OLDEST {
+            return Err(SourceError::permanent(
+                SET_UP,
+                "0A000",
+                format!(
+                    "the source is PostgreSQL {}; lrs_extract needs 13 or later",
+                    version / 10_000
+                ),
+            ));
+        }
+        let marked: Option<String> = row.try_get("marked").map_err(failed)?;
+        if marker.is_some() && marked.as_deref() == marker {
+            return self.client.batch_execute(&settings(spec, Scope::Session)).map_err(failed);
+        }
+        self.kind =
+            Kind::Pooled { settings: settings(spec, Scope::Transaction), in_transaction: false };
+        Ok(())
     }
 
     /// Whether the connection is known to be gone.
@@ -110,46 +142,136 @@ impl Session {
         self.canceller.clone()
     }
 
+    /// When the source last gave a sign of life.
+    pub fn pulse(&self) -> Pulse {
+        self.client.pulse()
+    }
+
     /// What the way to the source and back takes, as far as was seen.
     pub(super) fn round_trip(&self) -> Duration {
         self.round_trip
     }
 
-    /// Runs a query that was prepared before, or prepares it.
+    /// Runs a query, which is prepared where that can stay.
     ///
     /// # Errors
     /// As the client library reports it.
-    pub(super) fn query(
-        &mut self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, postgres::Error> {
-        let statement = self.prepared(sql)?;
-        self.client.query(&statement, parameters)
+    pub(super) fn query(&mut self, sql: &str, parameters: &[Typed<'_>]) -> Result<Vec<Row>, Error> {
+        let answer = self.start(sql, parameters.iter().map(|(value, of)| (*value, of.clone())))?;
+        Rows { session: self, answer }.collect()
     }
 
-    fn prepared(&mut self, sql: &str) -> Result<Statement, postgres::Error> {
-        if let Some(statement) = self.statements.get(sql) {
-            return Ok(statement.clone());
-        }
-        let begun = Instant::now();
-        let statement = self.client.prepare(sql)?;
-        self.round_trip = self.round_trip.min(begun.elapsed());
-        self.statements.insert(sql.to_owned(), statement.clone());
-        Ok(statement)
+    /// Runs a query that yields one row, and is asked once.
+    ///
+    /// # Errors
+    /// [`SourceError`], met while doing `action`.
+    pub(super) fn one(&mut self, action: &str, sql: &str) -> Result<Row, SourceError> {
+        let failed = |e: Error| SourceError::from_client(action, &e);
+        self.begin().map_err(failed)?;
+        let started = self.client.start_unnamed(sql, [] as [Typed<'_>; 0]);
+        let answer = self.or_leave(started).map_err(failed)?;
+        let rows = Rows { session: self, answer }.collect().map_err(failed)?;
+        rows.into_iter().next().ok_or_else(|| no_answer(action))
     }
 
-    /// Starts a query that was prepared before, or prepares it; its rows come in binary.
+    /// Asks the source for its clock.
+    ///
+    /// # Errors
+    /// [`SourceError`] as the source reports it.
+    pub(super) fn clock(&mut self) -> Result<Clock, SourceError> {
+        Clock::read(&self.one(Clock::ACTION, Clock::QUESTION)?)
+    }
+
+    /// Starts a query that is asked again and again.
     ///
     /// # Errors
     /// As the client library reports it.
-    pub(super) fn rows(
+    pub(super) fn rows(&mut self, sql: &str, parameters: &Parameters) -> Result<Rows<'_>, Error> {
+        let answer = self.start(sql, parameters.typed())?;
+        Ok(Rows { session: self, answer })
+    }
+
+    /// Starts a query that is asked once.
+    ///
+    /// # Errors
+    /// As the client library reports it.
+    pub(super) fn rows_once(
         &mut self,
         sql: &str,
         parameters: &Parameters,
-    ) -> Result<RowIter<'_>, postgres::Error> {
-        let statement = self.prepared(sql)?;
-        self.client.query_raw(&statement, parameters.iter())
+    ) -> Result<Rows<'_>, Error> {
+        self.begin()?;
+        let started = self.client.start_unnamed(sql, parameters.typed());
+        let answer = self.or_leave(started)?;
+        Ok(Rows { session: self, answer })
+    }
+
+    fn start<'a>(
+        &mut self,
+        sql: &str,
+        parameters: impl ExactSizeIterator<Item = Typed<'a>>,
+    ) -> Result<Answer, Error> {
+        self.begin()?;
+        let Kind::Own { statements } = &mut self.kind else {
+            let started = self.client.start_unnamed(sql, parameters);
+            return self.or_leave(started);
+        };
+        let statement = match statements.get(sql) {
+            Some(statement) => statement.clone(),
+            None => {
+                let begun = Instant::now();
+                let statement = self.client.prepare(sql)?;
+                self.round_trip = self.round_trip.min(begun.elapsed());
+                statements.insert(sql.to_owned(), statement.clone());
+                statement
+            }
+        };
+        self.client.start(&statement, parameters.map(|(value, _)| value))
+    }
+
+    /// Runs statements in the simple protocol, and returns what they say.
+    ///
+    /// # Errors
+    /// As the client library reports it.
+    pub(super) fn simple_query(&mut self, sql: &str) -> Result<Vec<SimpleQueryMessage>, Error> {
+        self.begin()?;
+        let answer = self.client.simple_query(sql);
+        let answer = self.or_leave(answer)?;
+        self.end()?;
+        Ok(answer)
+    }
+
+    /// Begins the transaction that a statement has for itself in a session that is not this client's.
+    fn begin(&mut self) -> Result<(), Error> {
+        let Kind::Pooled { settings, in_transaction } = &mut self.kind else { return Ok(()) };
+        if std::mem::replace(in_transaction, true) {
+            // Of one whose rows were not read to their end.
+            self.client.batch_execute(LEAVE)?;
+        }
+        let begun = Instant::now();
+        let sql = format!("{BEGIN}{settings}{}", self.mode.sql(Scope::Transaction));
+        let begin = self.client.batch_execute(&sql);
+        self.or_leave(begin)?;
+        self.round_trip = self.round_trip.min(begun.elapsed());
+        Ok(())
+    }
+
+    /// `outcome`, after which a transaction that failed is not left open: others wait for its session.
+    fn or_leave<T>(&mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let (Err(_), Kind::Pooled { in_transaction, .. }) = (&outcome, &mut self.kind) {
+            // Where that fails too, the connection is gone.
+            let _ = self.client.batch_execute(LEAVE);
+            *in_transaction = false;
+        }
+        outcome
+    }
+
+    /// Ends that transaction.
+    fn end(&mut self) -> Result<(), Error> {
+        let Kind::Pooled { in_transaction, .. } = &mut self.kind else { return Ok(()) };
+        self.client.batch_execute("commit")?;
+        *in_transaction = false;
+        Ok(())
     }
 
     /// Has the statements that follow planned in that way.
@@ -157,12 +279,12 @@ impl Session {
     /// # Errors
     /// [`SourceError`] as the source reports it.
     pub(super) fn set_mode(&mut self, mode: Mode) -> Result<(), SourceError> {
-        if self.mode != mode {
+        if self.mode != mode && matches!(self.kind, Kind::Own { .. }) {
             self.client
-                .batch_execute(mode.sql())
-                .map_err(|e| SourceError::from_client("set up the source session", &e))?;
-            self.mode = mode;
+                .batch_execute(&mode.sql(Scope::Session))
+                .map_err(|e| SourceError::from_client(SET_UP, &e))?;
         }
+        self.mode = mode;
         Ok(())
     }
 
@@ -175,13 +297,22 @@ impl Session {
         sql: &str,
         parameters: &Parameters,
     ) -> Result<Vec<DateTime<Utc>>, SourceError> {
-        let failed = |e: postgres::Error| SourceError::from_client("look for new row versions", &e);
+        let failed = |e: Error| SourceError::from_client("look for new row versions", &e);
         let mut rows = self.rows(sql, parameters).map_err(failed)?;
         let mut times = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             times.push(row.try_get(0).map_err(failed)?);
         }
         Ok(times)
+    }
+
+    fn all_rows(&mut self, query: &str) -> Result<Vec<Row>, Error> {
+        let mut answer = self.client.start_unnamed(query, [] as [Typed<'_>; 0])?;
+        let mut rows = Vec::new();
+        while let Some(row) = self.client.next(&mut answer)? {
+            rows.push(row);
+        }
+        Ok(rows)
     }
 
     /// Runs a query that yields one boolean, such as `pause_while`; no row, and null, are false.
@@ -191,15 +322,22 @@ impl Session {
     /// [`SourceError`] as the source reports it, or when the answer is not one boolean.
     pub fn ask(&mut self, query: &str) -> Result<bool, SourceError> {
         let action = "ask the source whether to pause";
-        let failed = |e: postgres::Error| SourceError::from_client(action, &e);
+        let failed = |e: Error| SourceError::from_client(action, &e);
         let no_boolean = |what: String| {
             SourceError::permanent(action, "42804", what)
                 .with_hint("pause_while must be a query that gives one boolean.")
         };
-        let mut transaction =
-            self.client.build_transaction().read_only(true).start().map_err(failed)?;
-        let rows = transaction.query(query, &[]).map_err(failed)?;
-        transaction.rollback().map_err(failed)?;
+        match &self.kind {
+            Kind::Own { .. } => self.client.batch_execute(BEGIN),
+            Kind::Pooled { .. } => self.begin(),
+        }
+        .map_err(failed)?;
+        let rows = self.all_rows(query);
+        let left = self.client.batch_execute(LEAVE);
+        if let Kind::Pooled { in_transaction, .. } = &mut self.kind {
+            *in_transaction = false;
+        }
+        let rows = rows.and_then(|rows| left.map(|()| rows)).map_err(failed)?;
         match &rows[..] {
             [] => Ok(false),
             [row] => row
@@ -218,111 +356,40 @@ impl Session {
     }
 }
 
-/// Whether the source really asks for a password: a session without one must fail for the lack of
-/// it. A caller who is no superuser may only connect where it does (the rule of postgres_fdw and
-/// dblink), because otherwise the stage server's own identity would open the door.
-///
-/// # Errors
-/// [`SourceError`] when the connection fails for another reason.
-pub fn source_asks_for_password(spec: &ConnectSpec) -> Result<bool, SourceError> {
-    let bare = ConnectSpec { password: None, ..spec.clone() };
-    match config_of(&bare, &spec.session_name("password check"))?.connect(tls::connector(&bare)?) {
-        Ok(_) => Ok(false),
-        Err(e) if is_password_missing(&e) => Ok(true),
-        // Refused before any password could count, or no answer: nothing is known then.
-        Err(e) => Err(SourceError::from_client(&connecting(spec), &e)),
-    }
+/// Begins a transaction that reads.
+const BEGIN: &str = include_str!("../../sql/source/begin.sql");
+/// Ends one of which nothing is to stay.
+const LEAVE: &str = "rollback";
+
+fn no_answer(action: &str) -> SourceError {
+    SourceError::permanent(action, "XX000", "the source gave no row")
 }
 
-fn is_password_missing(error: &postgres::Error) -> bool {
-    use std::error::Error as _;
-    error.source().is_some_and(|cause| cause.to_string().contains("password missing"))
+/// The rows of a statement that was started.
+pub(super) struct Rows<'a> {
+    session: &'a mut Session,
+    answer: Answer,
 }
 
-fn is_socket_folder(host: &str) -> bool {
-    host.starts_with('/')
-}
-
-fn config_of(spec: &ConnectSpec, application_name: &str) -> Result<Config, SourceError> {
-    let mut config = Config::new();
-    let host = spec.host_name();
-    let local = spec.hostaddr.is_none() && is_socket_folder(host);
-    if local {
-        config.host_path(Path::new(host));
-    } else {
-        config.host(host);
-        if let Some(addr) = spec.hostaddr.as_deref().and_then(|a| a.parse().ok()) {
-            config.hostaddr(addr);
+impl Rows<'_> {
+    /// The next row; `None` at the end.
+    ///
+    /// # Errors
+    /// As the client library reports it.
+    pub fn next(&mut self) -> Result<Option<Row>, Error> {
+        let row = self.session.client.next(&mut self.answer);
+        let row = self.session.or_leave(row)?;
+        if row.is_none() {
+            self.session.end()?;
         }
+        Ok(row)
     }
-    config.port(spec.port.unwrap_or(5432));
-    let user = spec.user.as_deref().ok_or_else(|| {
-        SourceError::permanent(&connecting(spec), "28000", "the user mapping names no user")
-            .with_hint("alter user mapping for current_user server … options (add user '…');")
-    })?;
-    config.user(user);
-    if let Some(password) = &spec.password {
-        config.password(password.reveal());
-    }
-    if let Some(dbname) = &spec.dbname {
-        config.dbname(dbname);
-    }
-    config.application_name(application_name);
-    config.connect_timeout(spec.limits.connect);
-    config.keepalives(spec.keepalives.unwrap_or(true));
-    config.keepalives_idle(Duration::from_secs(30));
-    config.keepalives_interval(Duration::from_secs(10));
-    config.keepalives_retries(3);
-    config.tcp_user_timeout(Duration::from_secs(60));
-    config.ssl_mode(match spec.sslmode {
-        // A Unix socket never speaks TLS: as libpq, sslmode does not apply to it.
-        _ if local => config::SslMode::Disable,
-        SslMode::Disable => config::SslMode::Disable,
-        SslMode::Prefer => config::SslMode::Prefer,
-        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => config::SslMode::Require,
-    });
-    Ok(config)
-}
 
-fn session_sql(spec: &ConnectSpec) -> String {
-    let limits = &spec.limits;
-    let limit =
-        |(name, most): (&str, Duration)| format!("({}, {})", quote_literal(name), most.as_millis());
-    let limits = [
-        ("statement_timeout", limits.statement),
-        ("lock_timeout", limits.lock),
-        ("idle_in_transaction_session_timeout", limits.statement),
-    ];
-    format!(
-        "{}set row_security = {};\n{};\n",
-        include_str!("../../sql/source/session.sql"),
-        if spec.row_security { "on" } else { "off" },
-        include_str!("../../sql/source/limits.sql")
-            .replace("{limits}", &limits.map(limit).join(", ")),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::Trouble;
-
-    #[test]
-    fn a_session_sets_every_time_limit() {
-        let sql = session_sql(&ConnectSpec::default());
-        for setting in [
-            "('statement_timeout', 300000)",
-            "('lock_timeout', 10000)",
-            "read_only = on",
-            "row_security = off",
-        ] {
-            assert!(sql.contains(setting), "{sql}");
+    fn collect(mut self) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        while let Some(row) = self.next()? {
+            rows.push(row);
         }
-    }
-
-    #[test]
-    fn a_mapping_without_a_user_is_refused() {
-        let refused = config_of(&ConnectSpec::default(), "x");
-        assert!(refused.is_err_and(|e| e.trouble == Trouble::Permanent));
+        Ok(rows)
     }
 }

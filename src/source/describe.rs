@@ -1,13 +1,14 @@
 //! What the source's table is: its columns, its partitions, the clock of its server.
 
 use super::clock::Clock;
-use super::connect::Session;
+use super::connect::{Session, Typed};
 use super::error::SourceError;
 use super::partition::{self, Node};
 use super::sql::{quote_identifier, timestamp_literal};
+use super::subscription::Subscription;
 use crate::slice::Segment;
 use chrono::{DateTime, Utc};
-use postgres::types::ToSql;
+use postgres::types::Type;
 use serde::{Deserialize, Serialize};
 
 /// The names by which a pipeline finds its rows.
@@ -46,6 +47,8 @@ pub struct Table {
     pub block_size: u32,
     /// The source's clock, asked before anything else.
     pub clock: Clock,
+    /// Where its rows come from another server.
+    pub subscription: Option<Subscription>,
     /// The encoding of the source's database, as PostgreSQL names it.
     pub encoding: String,
     /// The table by the system identifier of its cluster and the oids of its database and its own:
@@ -106,7 +109,7 @@ impl WalkTable {
         partition: &str,
     ) -> Result<(), SourceError> {
         let sql = include_str!("../../sql/source/still_holds.sql");
-        let holds = query(session, sql, &[&self.sql_name, &partition])?
+        let holds = query(session, sql, &[(&self.sql_name, Type::TEXT), (&partition, Type::TEXT)])?
             .first()
             .map(|row| get(row, "holds"))
             .transpose()?;
@@ -123,8 +126,6 @@ impl WalkTable {
 }
 
 const ACTION: &str = "read the source table's description";
-/// `server_version_num` of the oldest source.
-const OLDEST: i32 = 130_000;
 
 impl Table {
     /// Asks the source about the table of `names`.
@@ -133,23 +134,17 @@ impl Table {
     /// [`SourceError`] when the table or a column is missing, is of a type the walk cannot use, or
     /// the session fails.
     pub fn describe(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
-        let clock = Clock::ask(&mut session.client)?;
-        let found = query(session, include_str!("../../sql/source/describe.sql"), &[&names.table])?;
+        let clock = session.clock()?;
+        let found = query(
+            session,
+            include_str!("../../sql/source/describe.sql"),
+            &[(&names.table, Type::TEXT)],
+        )?;
         let row = found.first().ok_or_else(|| {
             SourceError::permanent(ACTION, "42P01", format!("no table {} there", names.table))
                 .with_hint("source_table of the pipeline is read with its schema: 'acid.lrs_statement_new'.")
         })?;
         let version: i32 = get(row, "version")?;
-        if version < OLDEST {
-            return Err(SourceError::permanent(
-                ACTION,
-                "0A000",
-                format!(
-                    "the source is PostgreSQL {}; lrs_extract needs 13 or later",
-                    version / 10_000
-                ),
-            ));
-        }
         let oid: u32 = get(row, "oid")?;
         let kind: i8 = get(row, "relkind")?;
         if !b"rpvmf".contains(&kind.cast_unsigned()) {
@@ -171,26 +166,37 @@ impl Table {
             None
         };
         let column: &str = &names.timestamp;
-        let nodes =
-            query(session, include_str!("../../sql/source/partitions.sql"), &[&oid, &column])?
-                .iter()
-                .map(|row| {
-                    Ok(Node {
-                        oid: get(row, "oid")?,
-                        parent: get(row, "parent")?,
-                        name: get(row, "name")?,
-                        bound: get(row, "bound")?,
-                        cut_by_time: get(row, "cut_by_time")?,
-                    })
-                })
-                .collect::<Result<Vec<_>, SourceError>>()?;
+        let nodes = query(
+            session,
+            include_str!("../../sql/source/partitions.sql"),
+            &[(&oid, Type::OID), (&column, Type::TEXT)],
+        )?
+        .iter()
+        .map(|row| {
+            Ok(Node {
+                oid: get(row, "oid")?,
+                parent: get(row, "parent")?,
+                name: get(row, "name")?,
+                bound: get(row, "bound")?,
+                cut_by_time: get(row, "cut_by_time")?,
+            })
+        })
+        .collect::<Result<Vec<_>, SourceError>>()?;
+        let sql_name: String = get(row, "name")?;
+        let subscription = Subscription::ask(session, oid, &sql_name)?;
+        // Where nobody works at it, nothing holds the clock back: it may have come to its end for good.
+        let clock = match subscription.as_ref().and_then(|subscription| subscription.heard) {
+            Some(heard) => clock.of_subscriber(heard),
+            None => clock,
+        };
         Ok(Table {
             names: names.clone(),
             statement_kind,
-            sql_name: get(row, "name")?,
+            sql_name,
             version,
             block_size: get::<i32>(row, "block_size")?.unsigned_abs(),
             clock,
+            subscription,
             encoding: get(row, "encoding")?,
             identity,
             oid,
@@ -271,13 +277,17 @@ impl Table {
         session: &mut Session,
     ) -> Result<Vec<(String, KeyStatistics)>, SourceError> {
         let column: &str = &self.names.timestamp;
-        query(session, include_str!("../../sql/source/key_statistics.sql"), &[&self.oid, &column])?
-            .iter()
-            .map(|row| {
-                let (correlation, ties) = (get(row, "correlation")?, get(row, "ties")?);
-                Ok((get(row, "name")?, KeyStatistics { correlation, ties }))
-            })
-            .collect()
+        query(
+            session,
+            include_str!("../../sql/source/key_statistics.sql"),
+            &[(&self.oid, Type::OID), (&column, Type::TEXT)],
+        )?
+        .iter()
+        .map(|row| {
+            let (correlation, ties) = (get(row, "correlation")?, get(row, "ties")?);
+            Ok((get(row, "name")?, KeyStatistics { correlation, ties }))
+        })
+        .collect()
     }
 }
 
@@ -288,7 +298,7 @@ const MOST_DISTANT_FUTURE: DateTime<Utc> = DateTime::from_timestamp(8_000_000_00
 fn query(
     session: &mut Session,
     sql: &str,
-    params: &[&(dyn ToSql + Sync)],
+    params: &[Typed<'_>],
 ) -> Result<Vec<postgres::Row>, SourceError> {
     session.query(sql, params).map_err(|e| SourceError::from_client(ACTION, &e))
 }
@@ -308,7 +318,11 @@ fn check_columns(
 ) -> Result<StatementKind, SourceError> {
     let mut wanted = vec![&names.timestamp, &names.actor, &names.statement];
     wanted.extend(&names.extra);
-    let rows = query(session, include_str!("../../sql/source/columns.sql"), &[&oid, &wanted])?;
+    let rows = query(
+        session,
+        include_str!("../../sql/source/columns.sql"),
+        &[(&oid, Type::OID), (&wanted, Type::TEXT_ARRAY)],
+    )?;
     let mut types = std::collections::HashMap::new();
     for row in &rows {
         types.insert(get::<String>(row, "name")?, get::<String>(row, "type")?);

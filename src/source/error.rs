@@ -8,6 +8,9 @@ use std::error::Error as _;
 pub enum Trouble {
     /// Connection lost, restart, standby conflict, serialization, no slot: try again later.
     Transient,
+    /// Nobody there: no such host, no way to it, no answer. As [`Trouble::Transient`] for who was
+    /// connected before; for who was not, more likely a wrong option.
+    Unreachable,
     /// The source's statement_timeout ran out: try again with a smaller page.
     StatementTimeout,
     /// Trying again gives the same: wrong password, missing table, no permission.
@@ -61,6 +64,13 @@ impl SourceError {
             }
     }
 
+    pub fn unreachable(action: &str, sqlstate: &str, message: impl Into<String>) -> Self {
+        SourceError {
+            trouble: Trouble::Unreachable,
+            ..SourceError::permanent(action, sqlstate, message)
+        }
+    }
+
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
@@ -83,26 +93,25 @@ impl SourceError {
         };
         // The client library has no public kinds; its texts are its interface here.
         let text = error.to_string();
-        let tls = text.contains("TLS") || cause.as_deref().is_some_and(is_about_certificates);
-        if tls {
-            return SourceError::permanent(action, "08001", message)
-                .with_hint("Check sslmode and sslrootcert of the foreign server.");
-        }
         if text.contains("invalid configuration") || text.contains("authentication error") {
             return SourceError::permanent(action, "28000", message).with_hint(
                 "Check user and password of the user mapping: alter user mapping … options (set password '…').",
             );
         }
-        let error = SourceError::transient(action, "08006", message);
-        if text.contains("error connecting") {
-            return error.with_hint(
-                "Check host and port of the foreign server: alter server … options (set host '…', set port '…');",
-            );
-        }
-        error
+        SourceError::transient(action, "08006", message)
+    }
+
+    /// Whether the server refuses the password: wrong, or changed there and not yet here.
+    pub fn is_wrong_password(&self) -> bool {
+        self.sqlstate == "28P01"
     }
 
     fn from_server(action: &str, db: &DbError) -> Self {
+        if db.message().contains("statement pooling") {
+            return SourceError::permanent(action, db.code().code(), db.message()).with_hint(
+                "Set pool_mode of the pooler to transaction or session, or connect to the server itself: alter server … options (set host '…', set port '…');",
+            );
+        }
         SourceError {
             action: action.to_owned(),
             message: db.message().to_owned(),
@@ -129,10 +138,6 @@ impl SourceError {
             },
         }
     }
-}
-
-fn is_about_certificates(cause: &str) -> bool {
-    cause.contains("certificate") || cause.contains("TLS") || cause.contains("tls")
 }
 
 const ROLE_LIMIT: &str = "Raise the role's limit on the source: alter role … connection limit …; or call pull with fewer jobs.";

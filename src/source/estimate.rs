@@ -129,10 +129,8 @@ fn index(nodes: &[String]) -> KeyIndex {
 fn explain(session: &mut Session, queries: &[String]) -> Result<Vec<Value>, SourceError> {
     let sql: Vec<_> =
         queries.iter().map(|query| format!("explain (format json, costs on) {query}")).collect();
-    let answer = session
-        .client
-        .simple_query(&sql.join(";\n"))
-        .map_err(|e| SourceError::from_client(ACTION, &e))?;
+    let answer =
+        session.simple_query(&sql.join(";\n")).map_err(|e| SourceError::from_client(ACTION, &e))?;
     let plans = answer.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,

@@ -8,13 +8,13 @@
 //! timestamps are handed over once more, to be held against the target.
 
 use super::chunk::{ChunkBuilder, Order, RawChunk, Recheck};
-use super::connect::Mode;
 use super::describe::WalkTable;
 use super::error::{SourceError, Trouble};
 use super::heap_page::{self, Part};
 use super::leaf::Leaf;
 use super::page_reader::{PageRead, PageReader};
 use super::salvage::salvage;
+use super::session_sql::Mode;
 use super::walk_request::BatchEnd;
 use crate::slice::{Blocks, HeapScan, Key, Position};
 use chrono::{DateTime, Utc};

@@ -43,8 +43,9 @@ impl KeyProgress {
             "select count(*) from (select from {} where {condition} limit {enough}) few",
             table.sql_name
         );
-        let failed = |e| SourceError::from_client("count the rows of a slice", &e);
-        let row = reader.session.client.query_one(&sql, &[]).map_err(failed)?;
+        let action = "count the rows of a slice";
+        let failed = |e| SourceError::from_client(action, &e);
+        let row = reader.session.one(action, &sql)?;
         let there = row.try_get::<_, i64>(0).map_err(failed)?.unsigned_abs();
         if there < enough {
             return Err(SourceError::permanent(

@@ -1,12 +1,12 @@
 //! The walk in the order of keys: page after page of the index, or window after window of it.
 
 use super::chunk::{ChunkBuilder, Order};
-use super::connect::Mode;
 use super::error::SourceError;
 use super::key_progress::KeyProgress;
 use super::keyset::{Cursor, PageSummary};
 use super::page_reader::{PageRead, PageReader};
 use super::salvage::salvage;
+use super::session_sql::Mode;
 use super::walk_request::BatchEnd;
 use super::window::{WindowWidth, rows_of};
 use crate::slice::{Interval, Key, Position};

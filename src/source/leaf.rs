@@ -5,6 +5,7 @@ use super::connect::Session;
 use super::error::SourceError;
 use super::heap_page::scans_ranges;
 use crate::slice::Heap;
+use postgres::types::Type;
 
 /// A partition as the source has it now.
 #[derive(Clone, Debug)]
@@ -48,7 +49,8 @@ impl Leaf {
     ) -> Result<Option<Leaf>, SourceError> {
         let failed = |e| SourceError::from_client(ACTION, &e);
         let sql = include_str!("../../sql/source/leaf.sql");
-        let rows = session.query(sql, &[&relation, &table]).map_err(failed)?;
+        let rows =
+            session.query(sql, &[(&relation, Type::OID), (&table, Type::OID)]).map_err(failed)?;
         let Some(row) = rows.first() else { return Ok(None) };
         let flag = |name: &str| row.try_get::<_, Option<bool>>(name).map_err(failed);
         let obstacles = [
@@ -84,7 +86,7 @@ impl Costs {
     pub fn ask(session: &mut Session, version: i32) -> Result<Costs, SourceError> {
         let failed = |e| SourceError::from_client(ACTION, &e);
         let sql = include_str!("../../sql/source/costs.sql");
-        let row = session.client.query_one(sql, &[]).map_err(failed)?;
+        let row = session.one(ACTION, sql)?;
         let seq_page: f64 = row.try_get("seq_page_cost").map_err(failed)?;
         Ok(Costs {
             seq_page,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// A value that no message, log line or `Debug` output shows.
@@ -62,8 +63,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// How long to wait for a session. The client library bounds the TCP connect alone, for each
-    /// address of the host; a server that accepts it and says nothing is only noticed by this.
+    /// How long to wait for a session that can be used. The way into the server is bounded by
+    /// `connect`, twice where a pooler is met; what follows is only noticed by this.
     pub fn until_connected(&self) -> Duration {
         self.connect * 2 + Duration::from_secs(5)
     }
@@ -107,6 +108,8 @@ pub struct ConnectSpec {
     pub limits: Limits,
     /// `password_required 'false'` of the mapping: a superuser's leave to connect without one.
     pub password_not_required: bool,
+    /// Whether each connection must be one on which the source asked for the password.
+    pub must_ask_for_password: bool,
     /// What a session must show of the past: everything committed before this. A standby may show
     /// less than one did before; see [`super::Clock`].
     pub committed_until: Option<DateTime<Utc>>,
@@ -242,9 +245,32 @@ impl ConnectSpec {
         ConnectSpec::default().set(name, value)
     }
 
+    /// Whether `other` shows the server the same user, password and certificate.
+    pub fn is_same_identity(&self, other: &ConnectSpec) -> bool {
+        let identity = |spec: &ConnectSpec| {
+            let password = spec.password.as_ref().map(|secret| secret.reveal().to_owned());
+            (spec.user.clone(), password, spec.sslcert.clone(), spec.sslkey.clone())
+        };
+        identity(self) == identity(other)
+    }
+
+    /// Whether `other` leads to the same server and database.
+    pub fn is_same_place(&self, other: &ConnectSpec) -> bool {
+        let place = |spec: &ConnectSpec| {
+            (spec.host.clone(), spec.hostaddr.clone(), spec.port, spec.dbname.clone())
+        };
+        place(self) == place(other)
+    }
+
     /// The host's name; an address alone stands for it, as libpq has it where no name is verified.
     pub(super) fn host_name(&self) -> &str {
         self.host.as_deref().or(self.hostaddr.as_deref()).unwrap_or("localhost")
+    }
+
+    /// The folder of the Unix socket, where the host is one.
+    pub(super) fn socket_folder(&self) -> Option<&Path> {
+        let host = self.host_name();
+        (self.hostaddr.is_none() && host.starts_with('/')).then(|| Path::new(host))
     }
 
     /// How the source is named in messages: server, host, port and database, never a secret.

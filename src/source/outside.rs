@@ -50,7 +50,7 @@ impl Outside {
         let counts = queries.map(|query| format!("(select count(*) from ({query}) as few)"));
         let sql = format!("select {}", counts.join(", "));
         let failed = |e| SourceError::from_client(ACTION, &e);
-        let row = match session.client.query_one(&sql, &[]).map_err(failed) {
+        let row = match session.one(ACTION, &sql) {
             Err(error) if error.trouble == Trouble::StatementTimeout => return Ok(outside(None)),
             answer => answer?,
         };

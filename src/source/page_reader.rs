@@ -7,7 +7,6 @@ use super::error::SourceError;
 use super::sql::Parameters;
 use super::throttle::{PageSize, RateLimiter};
 use super::walk_request::{BatchEnd, StreamItem, WalkRequest};
-use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{FromSql, Type};
 use std::error::Error;
 use std::sync::Arc;
@@ -146,8 +145,7 @@ impl<'a> PageReader<'a> {
     ) -> Result<(), SourceError> {
         let failed = |e: postgres::Error| SourceError::from_client(ACTION, &e);
         self.budget.check_stop()?;
-        let client = &mut self.session.client;
-        let mut rows = client.query_raw(sql, parameters.iter()).map_err(failed)?;
+        let mut rows = self.session.rows_once(sql, parameters).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             builder.push(values(&row))?;
         }

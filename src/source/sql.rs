@@ -3,7 +3,7 @@
 
 use super::places::Places;
 use chrono::{DateTime, Datelike, Timelike, Utc};
-use postgres::types::ToSql;
+use postgres::types::{ToSql, Type};
 
 /// Quotes `name` as an SQL identifier.
 pub fn quote_identifier(name: &str) -> String {
@@ -69,13 +69,22 @@ enum Parameter {
 }
 
 impl Parameters {
-    /// As the client library takes them.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
-        self.0.iter().map(|parameter| match parameter {
-            Parameter::Timestamp(timestamp) => timestamp as &(dyn ToSql + Sync),
-            Parameter::Timestamps(timestamps) => timestamps,
-            Parameter::Integer(integer) => integer,
-            Parameter::Places(places) => places,
+    /// As the client library takes them, with their types.
+    pub fn typed(&self) -> impl ExactSizeIterator<Item = (&(dyn ToSql + Sync), Type)> {
+        self.0.iter().map(|parameter| {
+            let value: &(dyn ToSql + Sync) = match parameter {
+                Parameter::Timestamp(timestamp) => timestamp,
+                Parameter::Timestamps(timestamps) => timestamps,
+                Parameter::Integer(integer) => integer,
+                Parameter::Places(places) => places,
+            };
+            let of = match parameter {
+                Parameter::Timestamp(_) => Type::TIMESTAMPTZ,
+                Parameter::Timestamps(_) => Type::TIMESTAMPTZ_ARRAY,
+                Parameter::Integer(_) => Type::INT8,
+                Parameter::Places(_) => Type::TID_ARRAY,
+            };
+            (value, of)
         })
     }
 

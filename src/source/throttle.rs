@@ -150,6 +150,9 @@ impl Throttle {
         loop {
             let version = self.version();
             let Some(query) = self.pause_while() else { break };
+            if budget.doing() == Doing::Paused {
+                budget.now(Doing::Asking);
+            }
             if !session.ask(&query)? {
                 break;
             }

@@ -2,20 +2,30 @@
 
 use super::error::SourceError;
 use super::options::{ConnectSpec, SslMode};
+use super::public_key::public_key;
+use postgres::tls::{MakeTlsConnect, TlsConnect};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature,
+    verify_tls13_signature, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
+use std::error::Error as _;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
+use tokio::net::TcpStream;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// A socket with TLS over it.
+pub(super) type Encrypted = <MakeRustlsConnect as MakeTlsConnect<TcpStream>>::Stream;
 
 const ACTION: &str = "set up TLS for the source";
 
@@ -38,6 +48,38 @@ pub fn connector(spec: &ConnectSpec) -> Result<MakeRustlsConnect, SourceError> {
         _ => return Err(refused("sslcert and sslkey go together")),
     };
     Ok(MakeRustlsConnect::new(config))
+}
+
+/// Agrees on TLS with the server `host`.
+///
+/// # Errors
+/// [`is_about_tls`] tells what kind it is.
+pub(super) async fn handshake(
+    connector: &mut MakeRustlsConnect,
+    host: &str,
+    sslmode: SslMode,
+    socket: TcpStream,
+) -> io::Result<Encrypted> {
+    // A name that no certificate can have matters only where it is verified.
+    let host = match ServerName::try_from(host) {
+        Err(_) if sslmode != SslMode::VerifyFull => "localhost",
+        _ => host,
+    };
+    let Ok(connect) = MakeTlsConnect::<TcpStream>::make_tls_connect(connector, host);
+    connect.connect(socket).await
+}
+
+/// Whether it is what was said, and not that the connection was lost.
+pub(super) fn is_about_tls(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+        || error.get_ref().is_some_and(|cause| cause.is::<Error>())
+}
+
+/// What the server or this side holds against TLS, where the client library met that: from TLS 1.3 on, a
+/// server refuses a client's certificate after the handshake.
+pub(super) fn trouble(error: &postgres::Error) -> Option<String> {
+    let cause = error.source()?.downcast_ref::<io::Error>()?;
+    is_about_tls(cause).then(|| format!("error performing TLS handshake: {cause}"))
 }
 
 fn refused(message: &str) -> SourceError {
@@ -122,6 +164,27 @@ struct Verifier {
     roots: Vec<CertificateDer<'static>>,
 }
 
+/// Checks that who shows the certificate has its key; of the certificate, nothing else matters.
+fn verify_tls12_by_key(
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let spki = public_key(cert).ok_or(CertificateError::BadEncoding)?;
+    let key =
+        webpki::RawPublicKeyEntity::try_from(&spki).map_err(|_| CertificateError::BadEncoding)?;
+    // In TLS 1.2, the scheme leaves the curve open.
+    let mut fitting = algorithms.mapping.iter().filter(|(scheme, _)| *scheme == dss.scheme);
+    let by_key = fitting.any(|(_, each)| {
+        each.iter().any(|one| key.verify_signature(*one, message, dss.signature()).is_ok())
+    });
+    match by_key {
+        true => Ok(HandshakeSignatureValid::assertion()),
+        false => Err(CertificateError::BadSignature.into()),
+    }
+}
+
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
@@ -158,7 +221,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if self.check == Check::Nothing {
+            return verify_tls12_by_key(message, cert, dss, algorithms);
+        }
+        verify_tls12_signature(message, cert, dss, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -167,7 +234,12 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if self.check == Check::Nothing {
+            let key = public_key(cert).ok_or(CertificateError::BadEncoding)?;
+            return verify_tls13_signature_with_raw_key(message, &key, dss, algorithms);
+        }
+        verify_tls13_signature(message, cert, dss, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

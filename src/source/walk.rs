@@ -14,6 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Where a worker keeps its session between two slices.
 pub type Parking = Arc<Mutex<Option<Session>>>;
 
+/// Whether there is one that still stands.
+pub fn has_session(parking: &Parking) -> bool {
+    let parked = parking.lock().unwrap_or_else(PoisonError::into_inner);
+    parked.as_ref().is_some_and(|session| !session.is_closed())
+}
+
 /// Walks `request.range` to its end, giving each item to `hand_over`, which returns false when
 /// nobody takes them any more. The session comes from `parking` where one is there, and goes back
 /// when the walk came to its end.

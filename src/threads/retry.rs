@@ -73,7 +73,9 @@ impl RetryPolicy {
                 self.shrunk = true;
                 self.delay()
             }
-            Trouble::StatementTimeout | Trouble::Transient => self.next_delay(),
+            Trouble::StatementTimeout | Trouble::Transient | Trouble::Unreachable => {
+                self.next_delay()
+            }
         }
     }
 

@@ -161,6 +161,7 @@ impl Stream {
         let (limit, action) = match self.budget.doing() {
             Doing::Connecting => (self.limits.until_connected(), "connect to the source"),
             Doing::Reading => (self.limits.until_answered(), "read a page of the source"),
+            Doing::Asking => (self.limits.until_answered(), "ask the source whether to pause"),
             Doing::Paused | Doing::Throttled | Doing::Full => {
                 self.last_sign = Instant::now();
                 return Ok(());

@@ -108,7 +108,7 @@ impl SourceCount {
                 continue;
             }
             let Some(delay) = self.retry.after(&error) else { return Err(error.into()) };
-            wait_out(&error, delay);
+            wait_out(&error, delay, &self.retry);
         }
         Ok(sum)
     }

@@ -9,10 +9,10 @@ use crate::backend::transaction::Subtransaction;
 use crate::error::{Failure, warning};
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
-use crate::plan::{Coverage, LayoutQuery, connection};
+use crate::plan::{Coverage, LayoutQuery, directions};
 use crate::slice::PlannedSlice;
 use crate::source::{COUNT_INSTEAD, Checksum, NO_HASH, is_about_a_value};
-use crate::threads::{ClientWatch, RetryPolicy, SourceClient};
+use crate::threads::{ClientWatch, FirstConnection, RetryPolicy, SourceClient};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// A slice on both sides.
@@ -55,11 +55,11 @@ impl Verification {
             Level::Count => None,
             Level::Hash => Some(statement_column(&pipeline, &target)?),
         };
-        let connect = connection(&pipeline.server, role)?;
-        let client = SourceClient::new(&connect, "verify");
+        let client = SourceClient::new(directions(&pipeline.server, role), "verify")?;
         let retry = || RetryPolicy::of(&pipeline.source_limits);
         let query = LayoutQuery::new(&pipeline, &[], period, Coverage::default());
-        let layout = client.call_with_retry(retry(), move |session| query.run(session))?;
+        let layout = client
+            .call_with_retry(retry(), FirstConnection::Once, move |session| query.run(session))?;
         layout.notify();
         let client = client.relying_on(layout.settled.committed_until);
         let hashes = Hashes::of(statement, &layout);

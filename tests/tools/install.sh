@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing to build, try and test lrs_extract on Debian 12: the
 # build tools, cargo-pgrx, and servers with headers (13 and 16, and 15 and 18
-# where they can be had), with pg_cron where it is packaged. Rust has to be
-# there; root, or a user with sudo, is needed only where something is missing.
-# Run again, it finds everything and is done at once.
+# where they can be had), with pg_cron and pgbouncer where they are packaged. Rust
+# has to be there; root, or a user with sudo, is needed only where something is
+# missing. Run again, it finds everything and is done at once.
 #
 #   install.sh            tools and servers
 #   install.sh --tools    the build tools and cargo-pgrx only, for a server of your own
@@ -310,6 +310,53 @@ get_cron() {
     apt_install "$package"
 }
 
+# pgbouncer, for the tests that need it and say so where it is missing. Unpacked into the cache: its
+# package would start a pooler of its own.
+install_pgbouncer() {
+    if find_pgbouncer; then
+        rm -f "$cache/pgbouncer.missing"
+    elif given_up pgbouncer; then
+        say "pgbouncer could not be had, going on without it ($cache/pgbouncer.missing)"
+    elif ! (get_pgbouncer); then
+        say "pgbouncer cannot be had here: it is optional, going on without it"
+        give_up pgbouncer
+    else
+        pgbouncer=$cache/pgbouncer/run
+    fi
+}
+
+find_pgbouncer() {
+    local candidate
+    for candidate in "${PGBOUNCER:-}" "$(command -v pgbouncer || true)" "${caches[@]/%//pgbouncer/run}"; do
+        if [ -x "$candidate" ]; then
+            pgbouncer=$candidate
+            return 0
+        fi
+    done
+    return 1
+}
+
+get_pgbouncer() {
+    local part=$cache/pgbouncer.part package
+    say "pgbouncer is missing, looking for it …"
+    [ "$apt_fresh" = yes ] || apt_update
+    # The library's name in Debian 12, and later.
+    (cd "$work" && { apt-get download pgbouncer libc-ares2 || apt-get download pgbouncer libcares2; }) \
+        >"$work/pgbouncer.log" 2>&1 || return 1
+    rm -rf "$cache/pgbouncer" "$part"
+    mkdir -p "$part"
+    for package in "$work"/pgbouncer_*.deb "$work"/libc*ares2_*.deb; do
+        dpkg -x "$package" "$part" || return 1
+    done
+    # shellcheck disable=SC2016 # the dollars are the script's
+    printf '%s\n' '#!/bin/sh' 'here=${0%/*}' 'LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu*)' \
+        'export LD_LIBRARY_PATH' 'exec "$here/usr/sbin/pgbouncer" "$@"' >"$part/run"
+    chmod -R a+rX "$part"
+    chmod a+x "$part/run"
+    "$part/run" --version >/dev/null 2>&1 || return 1
+    mv "$part" "$cache/pgbouncer"
+}
+
 install_servers() {
     local version
     for version in $REQUIRED; do
@@ -330,6 +377,7 @@ install_servers() {
     for version in $(sorted_versions); do
         install_cron "$version"
     done
+    install_pgbouncer
     # More than was asked for, if somebody names it.
     for version in 14 17; do
         local named="PG${version}_CONFIG"
@@ -369,6 +417,7 @@ write_env() {
         for version in $(sorted_versions); do
             printf 'export PG%s_CONFIG=%q\n' "$version" "${found[$version]}"
         done
+        [ -z "$pgbouncer" ] || printf 'export PGBOUNCER=%q\n' "$pgbouncer"
         printf 'export LRS_EXTRACT_VERSIONS="%s"\n' "$(sorted_versions | paste -sd ' ')"
     } >"$work/env.sh"
     cmp -s "$work/env.sh" "$cache/env.sh" || cp "$work/env.sh" "$cache/env.sh"
@@ -378,6 +427,7 @@ write_env() {
 
 mkdir -p "$cache" || die "cannot make the cache folder $cache; LRS_EXTRACT_CACHE names another"
 cargo_pgrx=
+pgbouncer=
 export PGRX_HOME=$cache/pgrx
 mkdir -p "$PGRX_HOME"
 
@@ -387,6 +437,7 @@ if [ "$mode" = --tools ]; then
     for version in 13 14 15 16 17 18; do
         find_server "$version" || true
     done
+    find_pgbouncer || true
     [ ${#found[@]} -eq 0 ] || init_pgrx
     write_env
     say "ready: cargo-pgrx $PGRX_VERSION"

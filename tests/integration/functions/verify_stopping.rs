@@ -70,12 +70,33 @@ fn a_count_that_no_range_brings_under_the_timeout_ends_in_words() {
 }
 
 #[test]
-fn a_source_that_is_out_of_slots_is_asked_again() {
-    let fixture = Fixture::with(&Rows::of(200));
+fn a_source_that_is_out_of_slots_in_the_middle_is_asked_again() {
+    let fixture = Fixture::with(&Rows::of(100));
+    fixture.slow_source("0.02");
     fixture.turn_the_reader_away();
+    let role = format!("{}_reader", fixture.db);
+    fixture.on_source(&format!("alter role {role} connection limit -1"));
     let underway = start(&fixture);
+    await_that("the source counts", Duration::from_secs(20), || {
+        fixture.source_value(&format!(
+            "select count(*) from pg_stat_activity where usename = '{role}' and wait_event = 'PgSleep'"
+        )) != "0"
+    });
+    fixture.on_source(&format!("alter role {role} connection limit 0"));
+    fixture.on_source(&format!(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'"
+    ));
     fixture.let_the_reader_in_after_a_refusal();
-    assert_eq!(underway.result().expect("verified"), "200 0 0 f");
+    assert_eq!(underway.result().expect("verified"), "100 0 0 f");
+}
+
+#[test]
+fn a_source_that_is_out_of_slots_at_the_first_try_is_told_at_once() {
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.turn_the_reader_away();
+    let refused = refusal(start(&fixture).result());
+    assert_eq!(refused.code().code(), "53300");
+    assert!(refused.hint().is_some(), "{}", whole_text(&refused));
 }
 
 #[test]
