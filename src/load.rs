@@ -12,9 +12,11 @@ mod flush_buffer;
 mod identity;
 mod loader;
 mod target;
+mod time_zone;
 
 pub use checksum::{checksum, select_checksum};
 pub use duplicates::Duplicates;
 pub use identity::Identity;
 pub use loader::{Loaded, Loader, OnConflict, RejectedRow};
 pub use target::{Target, describe, may_select};
+pub use time_zone::check_time_zone;

@@ -22,6 +22,7 @@ select p.server,
        p.pipeline_id::text as pipeline_id,
        p.on_conflict,
        p.max_rejects,
+       p.time_zone,
        -- What a run takes as given from its start to its end: all but what is named here, which
        -- bears on the next plan only, or may change at any time.
        (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while,walk,max_rejects}'::text[])::text as definition,

@@ -36,6 +36,8 @@ pub struct Pipeline {
     pub walk: WalkMode,
     pub on_conflict: OnConflict,
     pub max_rejects: MaxRejects,
+    /// Of times without a zone that go into a timestamptz.
+    pub time_zone: String,
     /// As [`PipelineVersion::definition`]; `None` where nobody else can change the row: this very
     /// transaction wrote it, and a worker cannot see it.
     pub definition: Option<String>,
@@ -214,6 +216,7 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
             .text(c"max_rejects")
             .and_then(|text| MaxRejects::parse(&text))
             .unwrap_or_default(),
+        time_zone: text(c"time_zone"),
         definition: (!row.is_own()).then_some(definition),
     })
 }

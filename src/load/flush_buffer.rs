@@ -4,7 +4,8 @@
 #![allow(unsafe_code)]
 
 use super::identity::Identity;
-use super::target::{Column, Target};
+use super::target::{Column, Target, base_type};
+use super::time_zone::{SessionZone, Zone};
 use crate::error::Failure;
 use crate::transform::{Cell, FinishedRows};
 use pgrx::pg_sys;
@@ -20,6 +21,8 @@ struct InputColumn {
     type_modifier: i32,
     input: pg_sys::FmgrInfo,
     io_param: pg_sys::Oid,
+    /// In which texts are read that have none.
+    zone: Option<Zone>,
 }
 
 /// Describes the buffer's rows and writes them. Lives as long as the loader; what it allocates is in
@@ -49,7 +52,11 @@ impl TupleWriter {
     ///
     /// # Errors
     /// When a name holds a zero byte, which no catalog name does.
-    pub fn new<'a>(columns: impl Iterator<Item = &'a Column>) -> Result<Self, Failure> {
+    pub fn new<'a>(
+        columns: impl Iterator<Item = &'a Column>,
+        time_zone: &str,
+    ) -> Result<Self, Failure> {
+        let zone = Zone::find(time_zone)?;
         // SAFETY: server calls on the main thread inside a transaction. The contexts are children
         // of TopMemoryContext, so they outlive transactions; Drop deletes them.
         unsafe {
@@ -80,6 +87,7 @@ impl TupleWriter {
                     type_modifier: column.type_modifier,
                     input,
                     io_param,
+                    zone: (base_type(type_oid) == pg_sys::TIMESTAMPTZOID).then_some(zone),
                 });
             }
             writer.describe();
@@ -221,6 +229,7 @@ impl InputColumn {
     /// # Safety
     /// `text` is null, or ends in a zero byte.
     unsafe fn read(&mut self, text: *mut std::ffi::c_char) -> pg_sys::Datum {
+        let _zone = self.zone.map(SessionZone::set);
         // SAFETY: the function was looked up for this column's type.
         unsafe {
             pg_sys::InputFunctionCall(&mut self.input, text, self.io_param, self.type_modifier)

@@ -120,7 +120,7 @@ impl Loader {
         let sql = insert_statement(target, &names)?;
         let sql_missing =
             identity.map(|i| insert_missing_statement(target, &names, i)).transpose()?;
-        let writer = TupleWriter::new(columns.into_iter())?;
+        let writer = TupleWriter::new(columns.into_iter(), mapping.time_zone())?;
         let name = target.sql_name.clone();
         Ok(Loader {
             mapping,

@@ -29,7 +29,9 @@ impl BoundPipeline {
             &pipeline.timestamp_column,
             pg_compat::SERVER_MAJOR,
             |column| target.find(column),
-        )?;
+        )?
+        .in_time_zone(&pipeline.time_zone);
+        load::check_time_zone(&pipeline.time_zone)?;
         target.check_texts(&pipeline.mapping)?;
         target.check_privileges(mapping.columns().map(|c| c.name.as_str()))?;
         Ok(BoundPipeline { pipeline, target, mapping })

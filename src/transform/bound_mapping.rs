@@ -1,13 +1,14 @@
 //! The mapping applied: one chunk of raw rows to cells.
 
+mod column_value;
+
 use super::column::{ColumnKind, TargetColumn};
 use super::json::Tape;
 use super::jsonb::Encoder;
 use super::mapping::{Mapping, MappingError, OnBadValue, Origin};
 use super::refusal::Refusal;
-use super::statement::{Statement, not_utf8};
+use super::statement::Statement;
 use super::toast::{self, TUPLE_THRESHOLD, Toaster};
-use super::value::{self, Unfit};
 use crate::source::{RawChunk, RawRow};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -94,6 +95,8 @@ pub struct BoundMapping {
     needs_document: bool,
     /// The major version of the stage: the form of compressed values depends on it.
     server_major: u32,
+    /// Of times without a zone that go into a timestamptz.
+    time_zone: String,
 }
 
 impl BoundMapping {
@@ -140,7 +143,18 @@ impl BoundMapping {
         }
         let needs_document =
             columns.iter().any(|i| matches!(i.origin, Origin::Paths(_)) || i.is_whole_jsonb());
-        Ok(BoundMapping { columns, extra, needs_document, server_major })
+        let time_zone = "UTC".to_owned();
+        Ok(BoundMapping { columns, extra, needs_document, server_major, time_zone })
+    }
+
+    /// The same, with times that have no zone in this one; without it, in UTC.
+    pub fn in_time_zone(self, time_zone: &str) -> BoundMapping {
+        BoundMapping { time_zone: time_zone.to_owned(), ..self }
+    }
+
+    /// As the server names it.
+    pub fn time_zone(&self) -> &str {
+        &self.time_zone
     }
 
     /// The target columns, in the order of the cells.
@@ -288,107 +302,6 @@ fn push_jsonb(content: &[u8], toaster: Option<&mut Toaster>, arena: &mut Vec<u8>
         None => toast::plain(content, arena),
     };
     Cell::Varlena { at }
-}
-
-impl BoundColumn {
-    /// Whether the column takes the whole statement as jsonb made here.
-    fn is_whole_jsonb(&self) -> bool {
-        self.origin == Origin::Statement && matches!(self.target.kind, ColumnKind::Jsonb { .. })
-    }
-
-    /// Applies the policy to a value that could not be made.
-    fn settle(&self, made: Result<Cell, Unfit>) -> Result<Cell, (Refusal, OnBadValue)> {
-        match made {
-            Ok(cell) => Ok(cell),
-            Err(_) if self.on_bad_value == OnBadValue::Null => Ok(Cell::Null),
-            Err(unfit) => {
-                let refusal = Refusal {
-                    column: self.target.name.clone(),
-                    sqlstate: unfit.sqlstate.to_owned(),
-                    message: unfit.message,
-                };
-                Err((refusal, self.on_bad_value))
-            }
-        }
-    }
-
-    /// The value as text, the default applied.
-    fn text<'a>(
-        &'a self,
-        raw: &'a RawChunk,
-        row: &RawRow,
-        statement: &'a Statement<'a>,
-    ) -> Result<Option<Cow<'a, str>>, Unfit> {
-        let as_json = matches!(self.target.kind, ColumnKind::Json | ColumnKind::Jsonb { .. });
-        let found = match &self.origin {
-            Origin::Statement => statement.text()?.map(Cow::Borrowed),
-            Origin::Const(text) => text.as_deref().map(Cow::Borrowed),
-            Origin::Source(_) => match self.source {
-                Some(SourceField::Extra(n)) => row
-                    .extra
-                    .get(n)
-                    .and_then(|field| raw.field(field))
-                    .map(|bytes| std::str::from_utf8(bytes).map(Cow::Borrowed))
-                    .transpose()
-                    .map_err(|_| not_utf8())?,
-                Some(SourceField::Timestamp) | None => None,
-            },
-            Origin::Paths(paths) => statement.first_of(paths, as_json)?,
-        };
-        Ok(found.or_else(|| self.default.as_deref().map(Cow::Borrowed)))
-    }
-
-    fn cell(
-        &self,
-        row: &RawRow,
-        text: Option<Cow<'_, str>>,
-        arena: &mut Vec<u8>,
-    ) -> Result<Cell, Unfit> {
-        if let Some(SourceField::Timestamp) = self.source {
-            return Ok(Cell::TimestampTz(row.timestamp));
-        }
-        let Some(text) = text else { return Ok(Cell::Null) };
-        match self.target.kind {
-            ColumnKind::Uuid => {
-                let value = value::uuid(&text)?;
-                let at = arena.len();
-                arena.extend_from_slice(&value);
-                Ok(Cell::Uuid { at })
-            }
-            ColumnKind::Text { max_chars } => {
-                let text = value::text(&text, max_chars)?;
-                Ok(Cell::Varlena { at: push_varlena(arena, text.as_bytes())? })
-            }
-            ColumnKind::TimestampTz
-            | ColumnKind::Local
-            | ColumnKind::Json
-            | ColumnKind::Jsonb { .. }
-            | ColumnKind::Other => {
-                let text = value::text(&text, None)?;
-                let at = arena.len();
-                arena.extend_from_slice(text.as_bytes());
-                arena.push(0);
-                if self.target.kind == ColumnKind::Local
-                    && self.source.is_some()
-                    && value::is_instant(text)
-                {
-                    return Ok(Cell::Local { at });
-                }
-                Ok(Cell::Input { at })
-            }
-        }
-    }
-}
-
-/// Appends an uncompressed varlena with a 4-byte header (`src/include/varatt.h`), 8-aligned.
-fn push_varlena(arena: &mut Vec<u8>, payload: &[u8]) -> Result<usize, Unfit> {
-    if payload.len() > toast::MAX_CONTENT {
-        return Err(Unfit { sqlstate: "54000", message: "the value is larger than 1 GB".into() });
-    }
-    let at = arena.len().next_multiple_of(8);
-    arena.resize(at, 0);
-    toast::plain(payload, arena);
-    Ok(at)
 }
 
 #[cfg(test)]

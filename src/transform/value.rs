@@ -73,6 +73,25 @@ pub fn is_instant(text: &str) -> bool {
     time.is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()) && time.contains(':'))
 }
 
+/// Refuses a time that depends on when it is read, which the server's input functions take.
+///
+/// # Errors
+/// [`Unfit`] with SQLSTATE 22007.
+pub fn check_time(text: &str) -> Result<(), Unfit> {
+    const WORDS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+    let mut words = text.split(|c: char| !c.is_ascii_alphabetic());
+    if !words.any(|word| WORDS.iter().any(|w| w.eq_ignore_ascii_case(word))) {
+        return Ok(());
+    }
+    Err(Unfit {
+        sqlstate: "22007",
+        message: format!(
+            "a time in data must not depend on when it is read: \"{}\"",
+            shorten(text)
+        ),
+    })
+}
+
 /// Enough of a bad value to recognise it by.
 fn shorten(text: &str) -> String {
     match text.char_indices().nth(80) {
@@ -116,6 +135,16 @@ mod tests {
             "é0eebc999c0b4ef8bb6d6bb9bd380a11",
         ] {
             assert_eq!(uuid(bad).map_err(|u| u.sqlstate), Err("22P02"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_depends_on_the_clock_is_no_time() {
+        for bad in ["now", " NOW ", "today", "Tomorrow 10:00", "yesterday allballs", "now()"] {
+            assert_eq!(check_time(bad).map_err(|u| u.sqlstate), Err("22007"), "{bad}");
+        }
+        for good in ["2025-03-01T10:00:00", "1 Nov 2025", "epoch", "infinity", "", "nowhere"] {
+            assert_eq!(check_time(good), Ok(()), "{good}");
         }
     }
 
