@@ -17,7 +17,7 @@ mod walks;
 
 pub use bound_pipeline::BoundPipeline;
 pub use connection::{check_usage, connection, directions};
-pub use coverage::Coverage;
+pub use coverage::{Coverage, runs_that_count};
 pub use identity::identity;
 pub use layout::{Layout, LayoutQuery};
 pub use survey::{Survey, survey};

@@ -19,7 +19,13 @@ select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb,
   join pg_database d on d.datname = current_database()
 -- It may have been announced before it had slices.
 on conflict (run_id) do update
-   set "from" = excluded."from",
+   set state = 'running',
+       finished_at = null,
+       sqlstate = null,
+       error = null,
+       detail = null,
+       hint = null,
+       "from" = excluded."from",
        "to" = excluded."to",
        target = excluded.target,
        stage_start = excluded.stage_start,

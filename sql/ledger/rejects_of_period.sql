@@ -1,4 +1,5 @@
--- The rejects of a pipeline in [$2, $3), oldest first, with their size. $1: its pipeline_id. Held past
+-- The rejects of a pipeline in [$2, $3), oldest first, with their size. $1: its pipeline_id, $4: the runs
+-- that count. Held past
 -- its transaction: they are taken in many.
 declare lrs_extract_rejects no scroll cursor with hold for
 select r.reject_id,
@@ -7,4 +8,5 @@ select r.reject_id,
  where r.pipeline_id = $1::uuid
    and r."timestamp" >= $2
    and r."timestamp" < $3
+   and r.run_id = any ($4)
  order by r.reject_id

@@ -8,6 +8,9 @@ select r.run_id,
        -- database: before a dump was restored, for instance.
        case when filled.oid is not null then filled.oid = $3
             else coalesce(r.target = $2, true) end as same_target,
+       filled.oid is null
+         and split_part(r.target_id, '/', 1) = c.system_identifier::text
+         and split_part(r.target_id, '/', 2) = d.oid::text as target_is_gone,
        format('from %s of server "%s" into %s', r.source_table, r.server,
               coalesce(filled.oid::regclass::text, r.target)) as words
   from lrs_extract.run r

@@ -33,8 +33,13 @@ begin
         if not has_table_privilege('lrs_extract.pipeline', 'select') then
           return new;
         end if;
-        if has_table_privilege('lrs_extract.pipeline', 'delete') then
-          delete from lrs_extract.pipeline p where p.name = new.name and sha256(convert_to(p::text, 'UTF8')) = %L;
+        -- One that has been pulled is in use.
+        if has_table_privilege('lrs_extract.pipeline', 'delete')
+           and has_table_privilege('lrs_extract.run', 'select') then
+          delete from lrs_extract.pipeline p
+           where p.name = new.name
+             and not exists (select from lrs_extract.run r where r.pipeline_id = p.pipeline_id)
+             and sha256(convert_to(p::text, 'UTF8')) = %L;
         end if;
         -- A copy of a row is another pipeline.
         if exists (select from lrs_extract.pipeline p where p.pipeline_id = new.pipeline_id) then
@@ -52,3 +57,19 @@ comment on function lrs_extract.replace_shipped_pipeline() is 'Lets a restored r
 create trigger replace_shipped_pipeline before insert on lrs_extract.pipeline
   for each row execute function lrs_extract.replace_shipped_pipeline();
 comment on trigger replace_shipped_pipeline on lrs_extract.pipeline is 'Lets a restored row take the place of the shipped one, and gives a copied row an id of its own';
+
+create function lrs_extract.keep_pipeline_id() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $body$
+begin
+  new.pipeline_id := old.pipeline_id;
+  return new;
+end
+$body$;
+comment on function lrs_extract.keep_pipeline_id() is 'Leaves a pipeline''s id as it is, also where an upsert sets all columns';
+
+create trigger keep_pipeline_id before update on lrs_extract.pipeline
+  for each row when (old.pipeline_id is distinct from new.pipeline_id)
+  execute function lrs_extract.keep_pipeline_id();
+comment on trigger keep_pipeline_id on lrs_extract.pipeline is 'Leaves a pipeline''s id as it is';

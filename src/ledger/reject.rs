@@ -157,15 +157,21 @@ pub fn drop_rejects_at(
     .map_err(Failure::from)
 }
 
-/// Counts the rejects of the pipeline in `period`; `hash` is an expression over `statement`.
+/// Counts the rejects of the pipeline's `runs` in `period`; `hash` is an expression over `statement`.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be read.
-pub fn rejected(pipeline_id: &str, hash: &str, period: Period) -> Result<Checksum, Failure> {
+pub fn rejected(
+    pipeline_id: &str,
+    runs: &[i64],
+    hash: &str,
+    period: Period,
+) -> Result<Checksum, Failure> {
     let sql = format!(include_str!("../../sql/ledger/rejected_rows.sql"), hash = hash);
     let [from, to] = period.arguments();
-    let arguments = [text_argument(pipeline_id), from, to];
-    // SAFETY: the values are of these types; the text lives in the caller's memory context.
+    let runs = (pg_sys::INT8ARRAYOID, runs.to_vec().into_datum().unwrap_or(pg_sys::Datum::from(0)));
+    let arguments = [text_argument(pipeline_id), from, to, runs];
+    // SAFETY: the values are of these types; what they point to lives in the caller's memory context.
     as_owner(|| unsafe { select_checksum(&sql, &arguments) })
 }
 
@@ -197,14 +203,17 @@ pub struct RejectQueue {
 }
 
 impl RejectQueue {
-    /// Opens the queue, which later transactions of this process take from too; one at a time.
+    /// Opens the queue of what these runs of the pipeline rejected, which later transactions of this process take from too; one at a time.
     ///
     /// # Errors
     /// [`Failure`] when the ledger cannot be read.
-    pub fn open(pipeline_id: &str, period: Period) -> Result<RejectQueue, Failure> {
+    pub fn open(pipeline_id: &str, runs: &[i64], period: Period) -> Result<RejectQueue, Failure> {
         let sql = include_str!("../../sql/ledger/rejects_of_period.sql");
         as_owner(|| {
-            Spi::run_with_args(sql, &[pipeline_id.into(), period.from.into(), period.to.into()])
+            Spi::run_with_args(
+                sql,
+                &[pipeline_id.into(), period.from.into(), period.to.into(), runs.to_vec().into()],
+            )
         })?;
         Ok(RejectQueue { ahead: VecDeque::new(), at_end: false })
     }

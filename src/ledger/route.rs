@@ -25,6 +25,8 @@ pub struct Endpoints<'a> {
 pub struct Route {
     /// Whether it filled the table that the call fills.
     pub same_target: bool,
+    /// Whether the table that it filled was dropped: then its name counts.
+    pub target_is_gone: bool,
     /// Whether the pipeline had the names for its source then that it has now.
     pub same_source_names: bool,
     /// The source's table, whatever its names; see [`crate::source::Table::identity`].
@@ -58,6 +60,7 @@ unsafe fn read(row: &Row) -> Option<(i64, Route)> {
     unsafe {
         let route = Route {
             same_target: row.get(c"same_target")?,
+            target_is_gone: row.get(c"target_is_gone").unwrap_or(false),
             same_source_names: row.get(c"same_source_names")?,
             source_id: row.get(c"source_id"),
             words: row.get(c"words").unwrap_or_default(),

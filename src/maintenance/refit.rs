@@ -11,6 +11,7 @@ use crate::threads::spawn_quiet;
 use crate::transform::{BoundMapping, FinishedRows, Refusal};
 use pgrx::Spi;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// Takes rejects through a mapping; lives as long as the call.
@@ -89,7 +90,8 @@ impl Refit {
             if again.is_empty() {
                 return Ok(all);
             }
-            stored.retain(|reject| again.iter().any(|(number, _)| *number == reject.reject_id));
+            let again: HashSet<i64> = again.into_iter().map(|(number, _)| number).collect();
+            stored.retain(|reject| again.contains(&reject.reject_id));
         }
     }
 

@@ -7,7 +7,7 @@ use crate::backend::time::Period;
 use crate::error::{Failure, notice};
 use crate::ledger::{Batch, RejectQueue, drop_rejects, keep_rejects};
 use crate::load::{Loader, OnConflict, Target};
-use crate::plan::BoundPipeline;
+use crate::plan::{BoundPipeline, runs_that_count};
 use crate::pool::{Caller, WorkerPool};
 use crate::transform::BoundMapping;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ const NOTIFY_EVERY: Duration = Duration::from_secs(2);
 pub struct ReplayRequest {
     pipeline: String,
     pipeline_id: String,
+    /// Whose rejects are tried.
+    runs: Vec<i64>,
     caller: Caller,
     period: Period,
     /// The source's actor column, which a reject has as part of its key.
@@ -42,6 +44,7 @@ impl ReplayRequest {
         Ok(ReplayRequest {
             caller: Caller::of_this_session()?,
             period,
+            runs: runs_that_count(&bound.pipeline, &bound.target)?,
             actor_column: bound.pipeline.actor_column,
             target: bound.target,
             on_conflict: bound.pipeline.on_conflict,
@@ -159,7 +162,7 @@ impl MaintenanceTask for ReplayRequest {
 
     fn find(&self) -> Result<ReplayState, Failure> {
         Ok(ReplayState {
-            queue: RejectQueue::open(&self.pipeline_id, self.period)?,
+            queue: RejectQueue::open(&self.pipeline_id, &self.runs, self.period)?,
             pass: Pass::default(),
             loader: Loader::new(&self.target, self.mapping.clone(), None, self.on_conflict)?,
             refit: Refit::start(self.mapping.clone(), &self.actor_column)?,
@@ -172,7 +175,7 @@ impl MaintenanceTask for ReplayRequest {
             if !pass.helped || !pass.lacking {
                 return Ok(None);
             }
-            state.queue = RejectQueue::open(&self.pipeline_id, self.period)?;
+            state.queue = RejectQueue::open(&self.pipeline_id, &self.runs, self.period)?;
             // Those that stay are counted anew.
             return Ok(Some(Batch { rejected: -pass.staying, ..Batch::default() }));
         };

@@ -7,7 +7,7 @@ use crate::ledger::{self, Endpoints, Pipeline, Route, UnfinishedScan};
 use crate::load::Target;
 use crate::slice::Interval;
 use pgrx::pg_sys;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The memory of a pipeline, for one period.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +94,7 @@ impl Coverage {
     /// What the caller is told of runs between other tables, where `left` is pulled now.
     pub fn warnings(&self, source_id: Option<&str>, left: &[Interval]) -> Vec<String> {
         let mut other: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
-        let mut moved = Vec::new();
+        let (mut moved, mut gone) = (Vec::new(), Vec::new());
         for (run_id, interval) in &self.pulled {
             let Some(route) = self.routes.get(run_id) else { continue };
             if !self.counts(*run_id, source_id) {
@@ -105,6 +105,9 @@ impl Coverage {
                 && database_of(was) != database_of(is)
             {
                 moved.push(*run_id);
+            }
+            if route.same_target && route.target_is_gone {
+                gone.push(*run_id);
             }
         }
         let mut warnings: Vec<_> = other
@@ -117,6 +120,12 @@ impl Coverage {
                 )
             })
             .collect();
+        if !gone.is_empty() {
+            warnings.push(format!(
+                "the table that {} filled was dropped, and what was pulled counts because the target has its name; if the rows are gone, too, select lrs_extract.forget(…)",
+                numbers(gone)
+            ));
+        }
         if !moved.is_empty() {
             warnings.push(format!(
                 "the source is another database than the one that {} read under the same names, and what was pulled still counts; if its rows are others, select lrs_extract.forget(…)",
@@ -125,6 +134,24 @@ impl Coverage {
         }
         warnings
     }
+}
+
+/// The runs of the pipeline that moved rows between the tables that it names now: their rejects are those
+/// of the target as it is.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn runs_that_count(pipeline: &Pipeline, target: &Target) -> Result<Vec<i64>, Failure> {
+    let routes = ledger::routes(&pipeline.id, &endpoints(pipeline, target))?;
+    // The source is not asked: what it is called now was read under these names before.
+    let named = routes.values().filter(|route| route.same_source_names);
+    let tables: HashSet<&str> = named.filter_map(|route| route.source_id.as_deref()).collect();
+    let counts = |route: &Route| {
+        let source = route.source_id.as_deref();
+        route.same_target
+            && (route.same_source_names || source.is_some_and(|id| tables.contains(id)))
+    };
+    Ok(routes.iter().filter(|(_, route)| counts(route)).map(|(run_id, _)| *run_id).collect())
 }
 
 /// Other pipelines that have moved rows of the period between the same tables: a WARNING for each,
@@ -192,6 +219,7 @@ mod tests {
     fn route(same_target: bool, same_source_names: bool, source_id: Option<&str>) -> Route {
         Route {
             same_target,
+            target_is_gone: false,
             same_source_names,
             source_id: source_id.map(str::to_owned),
             words: "from a into b".to_owned(),

@@ -30,6 +30,8 @@ const GOOD_CORRELATION: f64 = 0.9;
 /// More rows of one timestamp than a page has: where the index has the timestamp alone, each page of them
 /// reads all of them, as has no window.
 const MANY_TIES: f64 = 5_000.0;
+/// Of a partition: less of it is not worth reading all of it because of its ties.
+const LARGE_SHARE: f64 = 0.3;
 /// Below this, rows of neighbouring keys lie on unrelated blocks.
 pub(super) const POOR_CORRELATION: f64 = 0.7;
 
@@ -63,13 +65,17 @@ pub fn choose(
         };
     };
     let correlation = f64::from(correlation);
-    if mode == WalkMode::Auto && index == KeyIndex::TimestampAlone && ties > MANY_TIES {
+    let all = if leaf.rows > 0.0 { leaf.rows } else { rows };
+    if mode == WalkMode::Auto
+        && index == KeyIndex::TimestampAlone
+        && ties > MANY_TIES
+        && rows > all * LARGE_SHARE
+    {
         return heap(&format!(
             "{ties:.0} rows share a timestamp, and no index has both columns of the key"
         ));
     }
     let blocks = f64::from(leaf.blocks);
-    let all = if leaf.rows > 0.0 { leaf.rows } else { rows };
     let random = blocks_at_random(rows, blocks, costs.cached_blocks);
     let ordered = (blocks * (rows / all.max(1.0)).min(1.0)).ceil();
     let order = correlation * correlation;
@@ -180,6 +186,8 @@ mod tests {
         let heavy = Some(KeyStatistics { correlation: 1.0, ties: 30_000.0 });
         assert_eq!(way(heavy, WalkMode::Auto), Way::Heap);
         assert_eq!(way(heavy, WalkMode::Key), Way::Window);
+        let day = choose(WalkMode::Auto, &leaf, heavy, 100.0, DISK, KeyIndex::TimestampAlone);
+        assert_eq!(day.way, Way::Window);
     }
 
     #[test]

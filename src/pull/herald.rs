@@ -11,10 +11,9 @@ use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::role;
 use crate::backend::time::Period;
 use crate::backend::transaction::{catching, in_transaction};
-use crate::error::{Failure, notice};
+use crate::error::{Failure, notice, warning};
 use crate::ledger::{self, AnnouncedRun, Pipeline};
 use crate::pool::{Caller, Worker, WorkerPool};
-use pgrx::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 
@@ -121,6 +120,11 @@ impl Herald {
     /// The run ends before it began.
     pub fn fails(&self, failure: &Failure) {
         if self.run_id.get().is_some() {
+            if failure.sqlstate == "57014" {
+                // It writes that itself.
+                self.pool().stop();
+                return;
+            }
             self.pool().dismiss();
             self.pool().record_failure(failure);
         }
@@ -172,7 +176,10 @@ pub fn announce(worker: &Worker<'_>, request: &HeraldRequest) -> Result<(), Fail
         }
     };
     if let Err(failure) = written {
-        warning!("lrs_extract could not write the end of run {}: {failure}", request.run_id);
+        warning(&format!(
+            "lrs_extract could not write the end of run {}: {failure}",
+            request.run_id
+        ));
     }
     outcome
 }

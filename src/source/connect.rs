@@ -75,8 +75,8 @@ impl Session {
         let marker = format!("{:016x}", RandomState::new().build_hasher().finish());
         let marked = format!("-c {MARKER}={marker}");
         let (dialled, is_marked) = match dial(spec, application_name, Some(&marked)) {
-            // A pooler that cannot hand it on to the server.
-            Err(error) if error.message.contains("startup parameter") => {
+            // A pooler that cannot hand it on to the server; each has words of its own.
+            Err(error) if error.may_be_about_options() => {
                 (dial(spec, application_name, None)?, false)
             }
             dialled => (dialled?, true),

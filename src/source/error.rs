@@ -64,6 +64,12 @@ impl SourceError {
             }
     }
 
+    /// Whether a refused connection may have been refused for the options that it asked for.
+    pub fn may_be_about_options(&self) -> bool {
+        ["0A000", "08P01", "22023", "42704", "28000", "XX000"].contains(&self.sqlstate.as_str())
+            && ["option", "startup", "parameter"].iter().any(|word| self.message.contains(word))
+    }
+
     pub fn unreachable(action: &str, sqlstate: &str, message: impl Into<String>) -> Self {
         SourceError {
             trouble: Trouble::Unreachable,

@@ -9,7 +9,7 @@ use crate::backend::transaction::Subtransaction;
 use crate::error::{Failure, warning};
 use crate::ledger::{self, Pipeline};
 use crate::load::{self, Target};
-use crate::plan::{Coverage, LayoutQuery, directions};
+use crate::plan::{Coverage, LayoutQuery, directions, runs_that_count};
 use crate::slice::PlannedSlice;
 use crate::source::{COUNT_INSTEAD, Checksum, NO_HASH, is_about_a_value};
 use crate::threads::{ClientWatch, FirstConnection, RetryPolicy, SourceClient};
@@ -36,6 +36,8 @@ pub struct Verification {
     target_hash: String,
     sent_hash: String,
     pipeline_id: String,
+    /// Whose rejects count.
+    runs: Vec<i64>,
     level: Level,
     slices: std::vec::IntoIter<PlannedSlice>,
 }
@@ -69,6 +71,7 @@ impl Verification {
             target_hash: hashes.target,
             sent_hash: hashes.sent,
             level,
+            runs: runs_that_count(&pipeline, &target)?,
             target,
             timestamp,
             pipeline_id: pipeline.id,
@@ -170,7 +173,7 @@ impl Verification {
         };
         let count = || {
             let target = load::checksum(&self.target, &self.timestamp, of_target, period)?;
-            let rejected = ledger::rejected(&self.pipeline_id, sent, period)?;
+            let rejected = ledger::rejected(&self.pipeline_id, &self.runs, sent, period)?;
             Ok::<_, Failure>((target, rejected))
         };
         match level {

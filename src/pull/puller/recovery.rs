@@ -47,8 +47,8 @@ impl<C: ExecutionContext> Puller<C> {
             Decision::After(delay) => delay,
         };
         self.context.check_stop()?;
-        // No connection is left for this worker.
-        if failure.sqlstate == "53300" && walk.is_untouched() {
+        // No connection is left for this worker: not even when its own of before has had time to end.
+        if failure.sqlstate == "53300" && walk.is_untouched() && self.retry.attempt() > 1 {
             walk.given_back = self.context.give_back(&walk.slice)?;
             if walk.given_back {
                 self.context.warn(&format!(

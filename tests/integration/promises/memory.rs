@@ -174,6 +174,56 @@ fn copy_of_the_target_from(fixture: &Fixture, from: &str, name: &str) {
 }
 
 #[test]
+fn rejects_of_another_target_are_not_replayed_into_this_one() {
+    let fixture = Fixture::with(&Rows::of(ROWS));
+    copy_of_the_target(&fixture, "pipeline.second");
+    fixture
+        .on_stage("alter table pipeline.aidt_raw add constraint few check (user_id < 'mailto:5')");
+    let rejected = fixture.pull_all().rejected;
+    assert!(rejected > 0);
+    fixture.on_stage("update lrs_extract.pipeline set target_table = 'pipeline.second'");
+    assert_eq!(pull_by(&fixture, "aidt").0, ROWS);
+    let call = "select lrs_extract.replay('2025-03-01', '2025-08-01')";
+    assert_eq!(fixture.stage_value(call), "0");
+    let verified = "select bool_and(ok) from lrs_extract.verify('2025-03-01', '2025-08-01')";
+    assert_eq!(fixture.stage_value(verified), "true");
+    fixture.on_stage(
+        "alter table pipeline.aidt_raw drop constraint few;
+         update lrs_extract.pipeline set target_table = 'pipeline.aidt_raw'",
+    );
+    assert_eq!(fixture.stage_value(call), rejected.to_string());
+    fixture.assert_all_rows();
+}
+
+#[test]
+fn an_upsert_keeps_the_memory_of_the_row_that_is_there() {
+    let fixture = fixture();
+    for upsert in [
+        "insert into lrs_extract.pipeline (name, mapping) select name, mapping from lrs_extract.pipeline
+             on conflict (name) do nothing",
+        "insert into lrs_extract.pipeline (name, mapping) select name, mapping from lrs_extract.pipeline
+             on conflict (name) do update set mapping = excluded.mapping, pipeline_id = excluded.pipeline_id",
+    ] {
+        fixture.on_stage(upsert);
+        assert_eq!(pull_by(&fixture, "aidt"), (0, String::new()), "{upsert}");
+    }
+}
+
+#[test]
+fn a_target_that_was_made_anew_is_told_of() {
+    let fixture = fixture();
+    fixture.on_stage(
+        "alter table pipeline.aidt_raw rename to kept;
+         create table pipeline.aidt_raw (like pipeline.kept including all);
+         drop table pipeline.kept",
+    );
+    let (rows, warnings) = pull_by(&fixture, "aidt");
+    assert_eq!(rows, 0);
+    assert!(warnings.contains("was dropped"), "{warnings}");
+    assert!(warnings.contains("lrs_extract.forget"), "{warnings}");
+}
+
+#[test]
 fn another_source_table_is_pulled_and_the_first_one_not_again() {
     let fixture = fixture();
     fixture.on_source(
