@@ -141,7 +141,7 @@ struct WorkerContext<'a> {
 }
 
 impl WorkerContext<'_> {
-    /// This one counts as reading no longer; whether it did. See [`crate::pool::Control::end_reading`].
+    /// This one counts as reading no longer; whether it did. It may end only if it finds no slice after this.
     fn end_reading(&mut self) -> bool {
         let did = std::mem::take(&mut self.reads);
         if did {
