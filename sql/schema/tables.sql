@@ -68,7 +68,7 @@ comment on column lrs_extract.pipeline.max_bytes_per_second is 'Upper bound for 
 comment on column lrs_extract.pipeline.pause_while is 'A query for one boolean, asked of the source before each page; while true, nothing is read; can be changed during a run';
 
 comment on column lrs_extract.pipeline.on_conflict is 'What becomes of a row whose unique key the target has already: error (it is refused, and on_bad_value decides), skip (it is left out, and counted in skipped)';
-comment on column lrs_extract.pipeline.time_zone is 'Of times in statements and further columns that come without a zone and go into a timestamptz';
+comment on column lrs_extract.pipeline.time_zone is 'Of times in statements that come without a zone and go into a timestamptz';
 comment on column lrs_extract.pipeline.max_rejects is 'How many rows a run may reject before it ends: a number, or a share of the rows read, such as 5 %, looked at from 1000 rows on; null: it ends when its first 10000 rows were all refused';
 comment on column lrs_extract.pipeline.walk is 'How partitions are walked: ''key'', by the index in the order of keys; ''heap'', block after block; ''auto'', by what the source''s statistics make of either';
 comment on column lrs_extract.pipeline.pipeline_id is 'What the ledger knows the pipeline by, under whatever name; set by itself, and anew in a copy of a row';

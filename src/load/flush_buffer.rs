@@ -48,15 +48,14 @@ pub struct FlushBuffer {
 }
 
 impl TupleWriter {
-    /// Looks up the columns' types and input functions.
+    /// Looks up the columns' types and input functions; each column has the time zone of its texts that have
+    /// none, or the session's.
     ///
     /// # Errors
     /// When a name holds a zero byte, which no catalog name does.
     pub fn new<'a>(
-        columns: impl Iterator<Item = &'a Column>,
-        time_zone: &str,
+        columns: impl Iterator<Item = (&'a Column, Option<&'a str>)>,
     ) -> Result<Self, Failure> {
-        let zone = Zone::find(time_zone)?;
         // SAFETY: server calls on the main thread inside a transaction. The contexts are children
         // of TopMemoryContext, so they outlive transactions; Drop deletes them.
         unsafe {
@@ -73,7 +72,7 @@ impl TupleWriter {
                 nulls: Vec::new(),
                 in_hand: 0,
             };
-            for column in columns {
+            for (column, time_zone) in columns {
                 let type_oid = pg_sys::Oid::from(column.type_oid);
                 let mut function = pg_sys::InvalidOid;
                 let mut io_param = pg_sys::InvalidOid;
@@ -87,7 +86,12 @@ impl TupleWriter {
                     type_modifier: column.type_modifier,
                     input,
                     io_param,
-                    zone: (base_type(type_oid) == pg_sys::TIMESTAMPTZOID).then_some(zone),
+                    zone: match time_zone {
+                        Some(name) if base_type(type_oid) == pg_sys::TIMESTAMPTZOID => {
+                            Some(Zone::find(name)?)
+                        }
+                        _ => None,
+                    },
                 });
             }
             writer.describe();

@@ -120,7 +120,9 @@ impl Loader {
         let sql = insert_statement(target, &names)?;
         let sql_missing =
             identity.map(|i| insert_missing_statement(target, &names, i)).transpose()?;
-        let writer = TupleWriter::new(columns.into_iter(), mapping.time_zone())?;
+        let writer = TupleWriter::new(
+            columns.into_iter().enumerate().map(|(n, column)| (column, mapping.time_zone(n))),
+        )?;
         let name = target.sql_name.clone();
         Ok(Loader {
             mapping,

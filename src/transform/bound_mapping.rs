@@ -95,7 +95,7 @@ pub struct BoundMapping {
     needs_document: bool,
     /// The major version of the stage: the form of compressed values depends on it.
     server_major: u32,
-    /// Of times without a zone that go into a timestamptz.
+    /// Of times in statements that have no zone and go into a timestamptz.
     time_zone: String,
 }
 
@@ -152,9 +152,11 @@ impl BoundMapping {
         BoundMapping { time_zone: time_zone.to_owned(), ..self }
     }
 
-    /// As the server names it.
-    pub fn time_zone(&self) -> &str {
-        &self.time_zone
+    /// The time zone of column `n`'s texts that have none, as the server names it; `None`: the session's,
+    /// as for any cast.
+    pub fn time_zone(&self, n: usize) -> Option<&str> {
+        let column = self.columns.get(n)?;
+        matches!(column.origin, Origin::Paths(_)).then_some(&*self.time_zone)
     }
 
     /// The target columns, in the order of the cells.
