@@ -136,3 +136,18 @@ fn ddl_on_the_ledger_beside_dedup_and_replay_does_not_end_them() {
         );
     }
 }
+
+/// The setting came with 17.
+#[cfg(any(feature = "pg17", feature = "pg18"))]
+#[test]
+fn a_transaction_timeout_of_the_database_ends_no_worker() {
+    let fixture = Fixture::with(&Rows::of(60).between("2025-04-01", "2025-04-08"));
+    fixture.on_stage(&format!("alter database {} set transaction_timeout = '1s'", fixture.db));
+    let mut session = fixture.stage();
+    session.batch_execute("set transaction_timeout = 0").expect("no limit for the caller");
+    fixture.slow_target(1_500);
+    let pulled = Running::by(session, &Pull::everything().jobs(1)).pulled();
+    assert_eq!(pulled.rows, 60);
+    fixture.quick_target();
+    fixture.assert_all_rows();
+}
