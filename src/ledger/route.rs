@@ -35,6 +35,15 @@ pub struct Route {
     pub words: String,
 }
 
+impl Route {
+    /// Whether what the run pulled counts for the call, whose source is the tables that `is_source`
+    /// knows by their identity.
+    pub fn counts(&self, is_source: impl FnOnce(&str) -> bool) -> bool {
+        self.same_target
+            && (self.same_source_names || self.source_id.as_deref().is_some_and(is_source))
+    }
+}
+
 /// The routes of all runs of the pipeline, by run_id.
 ///
 /// # Errors

@@ -85,10 +85,7 @@ impl Coverage {
 
     fn counts(&self, run_id: i64, source_id: Option<&str>) -> bool {
         // A run that is not in the ledger any more takes its slices along.
-        self.routes.get(&run_id).is_none_or(|route| {
-            let same_source = source_id.is_some() && route.source_id.as_deref() == source_id;
-            route.same_target && (route.same_source_names || same_source)
-        })
+        self.routes.get(&run_id).is_none_or(|route| route.counts(|id| source_id == Some(id)))
     }
 
     /// What the caller is told of runs between other tables, where `left` is pulled now.
@@ -146,12 +143,8 @@ pub fn runs_that_count(pipeline: &Pipeline, target: &Target) -> Result<Vec<i64>,
     // The source is not asked: what it is called now was read under these names before.
     let named = routes.values().filter(|route| route.same_source_names);
     let tables: HashSet<&str> = named.filter_map(|route| route.source_id.as_deref()).collect();
-    let counts = |route: &Route| {
-        let source = route.source_id.as_deref();
-        route.same_target
-            && (route.same_source_names || source.is_some_and(|id| tables.contains(id)))
-    };
-    Ok(routes.iter().filter(|(_, route)| counts(route)).map(|(run_id, _)| *run_id).collect())
+    let counting = routes.iter().filter(|(_, route)| route.counts(|id| tables.contains(id)));
+    Ok(counting.map(|(run_id, _)| *run_id).collect())
 }
 
 /// Other pipelines that have moved rows of the period between the same tables: a WARNING for each,

@@ -56,14 +56,11 @@ fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Re
         puller.context.check_stop()?;
         let worker = puller.context.worker();
         let claim = || in_transaction(|| ledger::claim_slice(request.run_id, worker));
-        let slice_no = match claim()? {
-            Some(slice_no) => slice_no,
-            None if puller.context.end_reading() => match claim()? {
-                Some(slice_no) => slice_no,
-                None => return Ok(()),
-            },
-            None => return Ok(()),
+        let claimed = match claim()? {
+            None if puller.context.end_reading() => claim()?,
+            claimed => claimed,
         };
+        let Some(slice_no) = claimed else { return Ok(()) };
         let slice = request
             .slice(slice_no)
             .ok_or_else(|| Failure::internal(format!("no slice {slice_no} in the request")))?;
