@@ -8,6 +8,7 @@ mod control;
 mod dedup;
 mod plan;
 mod pull;
+mod repair;
 mod replay;
 mod report;
 mod verify;

@@ -6,18 +6,21 @@
 //! that no other role can write to. Called by `api`, `pull`, `maintenance`, `verify`, `plan` and `pool`.
 
 mod batch;
+mod difference;
 mod heap_scan;
 mod lock;
 mod max_rejects;
 mod pipeline;
 mod reject;
+mod rejects_compared;
 mod report;
 mod route;
 mod run;
 mod slice;
 mod stage;
 
-pub use batch::{Batch, record_batch, record_commit_times};
+pub use batch::{Batch, last_loaded, record_batch, record_commit_times};
+pub use difference::{RangeDifference, record_difference};
 pub use heap_scan::{
     UnfinishedScan, close_scan, met_new_versions, next_scan_id, note_new_versions, unfinished_scans,
 };
@@ -28,7 +31,10 @@ pub use max_rejects::MaxRejects;
 pub use pipeline::{Pipeline, PipelineVersion, SourceLimits, WalkMode};
 pub use reject::{
     RejectQueue, SetAside, StoredReject, drop_rejects, drop_rejects_at, keep_rejects,
-    most_frequent_reason, record_rejects, rejected, settle_rejects, stored_rejects,
+    most_frequent_reason, record_rejects, settle_rejects, stored_rejects,
+};
+pub use rejects_compared::{
+    drop_stale_rejects, numbered_reject_sums, reject_rows, reject_side, reject_sums,
 };
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};

@@ -11,9 +11,9 @@
 //! | --- | --- | --- |
 //! | [`api`] | the SQL functions: arguments in, rows out | yes |
 //! | [`worker`] | the entry point of the background workers | yes |
-//! | [`pull`] | a run: leader and workers, a slice pulled batch by batch | yes |
+//! | [`pull`] | a run: leader and workers, a slice pulled batch by batch, or compared and repaired | yes |
 //! | [`maintenance`] | `dedup` and `replay`, by one worker in committed steps | yes |
-//! | [`verify`] | source, target and rejects side by side | yes |
+//! | [`verify`] | source, target and rejects side by side, down to the rows that differ | yes |
 //! | [`plan`] | a period: pipeline, connection, slices | yes |
 //! | [`pool`] | background workers and the memory that they share | yes |
 //! | [`threads`] | threads beside the main one, and how it waits for them | yes |
@@ -34,7 +34,7 @@
 //! | --- | --- | --- |
 //! | 1. Every row once | [`source::Cursor`], [`slice::Edge`], [`slice::subtract`], [`slice::HeapScan`] | [`every_row_once`], [`keyset_properties`], [`heavy_ties`], [`never_twice`], [`memory`], [`heap_walk`] |
 //! | 2. The checkpoint is the data | [`ledger::record_batch`], [`pull::Run`], [`backend::transaction::Unit`] | [`crash_recovery`], [`resume`] |
-//! | 3. Nothing is covered before it is settled | [`source::Clock`], [`plan::Survey`] | [`settle`], [`standby`] |
+//! | 3. Nothing is covered before it is settled; what came later is found and repaired | [`source::Clock`], [`plan::Survey`], [`verify::bisect`] | [`settle`], [`standby`], [`repair_properties`], [`repair_recovery`] |
 //! | 4. A bad value stops nothing and vanishes nowhere | [`transform::Refusal`], [`load::Loader`], [`ledger::record_rejects`] | [`rejects`], [`xapi_shapes`] |
 //! | 5. The source is not harmed | [`source::Session`], [`source::Throttle`], [`source::Budget`], [`threads::RetryPolicy`] | [`source_unharmed`], [`source_trouble`] |
 //! | 6. It can always be stopped | [`pool::WorkerPool`], [`threads::Stream`], [`backend::latch::wait`] | [`stopping`], [`locks_and_slots`] |
@@ -50,6 +50,8 @@
 //! [`crash_recovery`]: ../tests/integration/promises/crash_recovery.rs
 //! [`resume`]: ../tests/integration/promises/resume.rs
 //! [`settle`]: ../tests/integration/promises/settle.rs
+//! [`repair_properties`]: ../tests/integration/promises/repair_properties.rs
+//! [`repair_recovery`]: ../tests/integration/promises/repair_recovery.rs
 //! [`rejects`]: ../tests/integration/promises/rejects.rs
 //! [`source_unharmed`]: ../tests/integration/promises/source_unharmed.rs
 //! [`stopping`]: ../tests/integration/promises/stopping.rs

@@ -6,17 +6,22 @@
 //! partitions, generated columns and foreign tables work as for any INSERT. [`Duplicates`] takes rows out
 //! of the target again. Called by `pull`, `maintenance` and `verify` on the main thread, inside a transaction.
 
-mod checksum;
+mod compare;
 mod duplicates;
 mod flush_buffer;
 mod identity;
 mod loader;
+mod row_versions;
 mod target;
 mod time_zone;
 
-pub use checksum::{checksum, select_checksum};
+pub use compare::{
+    StagePlace, StageRow, is_indexed, numbered_stage_sums, remove_rows, stage_digest, stage_row,
+    stage_rows, stage_sums, target_rows,
+};
 pub use duplicates::Duplicates;
 pub use identity::Identity;
 pub use loader::{Loaded, Loader, OnConflict, RejectedRow};
+pub use row_versions::{RowVersion, RowVersions, check_removable};
 pub use target::{Target, describe, may_select};
 pub use time_zone::check_time_zone;

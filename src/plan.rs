@@ -7,6 +7,7 @@
 mod bound_pipeline;
 mod connection;
 mod coverage;
+mod covered;
 mod identity;
 mod layout;
 mod settled_period;
@@ -18,7 +19,8 @@ mod walks;
 pub use bound_pipeline::BoundPipeline;
 pub use connection::{check_usage, connection, directions};
 pub use coverage::{Coverage, runs_that_count};
+pub use covered::{Covered, CoveredSlice, Follows, lookback, survey_covered};
 pub use identity::identity;
-pub use layout::{Layout, LayoutQuery};
+pub use layout::LayoutQuery;
 pub use survey::{Survey, survey};
 pub use walks::{PlannedWalk, Walk};

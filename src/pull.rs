@@ -5,6 +5,7 @@
 //! waits; a worker reads through a stream of threads, loads, and commits. With `commit => 'caller'` the
 //! same steps run inline in the caller's transaction. Called by `api` and `worker`.
 
+mod comparing;
 mod context;
 mod failure;
 mod herald;
@@ -23,6 +24,7 @@ mod too_many;
 mod way;
 mod worker;
 
+pub use comparing::{Method, Surplus};
 pub use herald::{HeraldRequest, announce};
 pub use leader::CALL;
 pub use request::{Arguments, CommitMode, PullRequest};

@@ -3,7 +3,7 @@
 //!
 //! In: a [`ConnectSpec`] and a table description. Out: raw rows, page after page: in the order of keys
 //! (`key_walk`), page by page (`keyset`) or window by window (`window`), or in that of the heap
-//! (`heap_walk`).
+//! (`heap_walk`); and ranges of time as a comparison asks for them (`compare`, `wanted`).
 //! Pure Rust: runs in threads that never touch the stage server. Called by `threads`, `plan` and `verify`.
 
 mod batch_size;
@@ -12,6 +12,7 @@ mod checksum;
 mod chunk;
 mod client;
 mod clock;
+mod compare;
 mod connect;
 mod describe;
 mod dial;
@@ -33,23 +34,27 @@ mod public_key;
 mod salvage;
 mod session_sql;
 mod sql;
+mod statement_hash;
 mod subscription;
 mod throttle;
 mod tls;
 mod walk;
 mod walk_request;
+mod wanted;
 mod window;
 mod wire;
 
 pub use batch_size::BatchSize;
 pub use budget::{Budget, Doing, Permit};
 pub use checksum::{
-    COUNT_INSTEAD, Checksum, NO_HASH, RangeSize, StatementHash, actors_at, checksum,
-    is_about_a_value,
+    COUNT_INSTEAD, Checksum, RangeSize, actors_at, checksum, is_about_a_value, sums,
 };
 pub use chunk::{CHUNK_BYTES, Damage, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
 pub use client::Pulse;
 pub use clock::Clock;
+pub use compare::{
+    Parameter, Question, Rows, Side, SourceRow, TimeRange, numbered_sums, range_sums, source_rows,
+};
 pub use connect::{Canceller, Session};
 pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};
 pub use error::{SourceError, Trouble};
@@ -61,8 +66,9 @@ pub use options::{
     ConnectSpec, Limits, OptionError, Secret, SslMode, server_options, user_mapping_options,
 };
 pub use outside::Outside;
-pub use sql::{quote_identifier, quote_literal, timestamp_literal};
+pub use sql::{fill, quote_identifier, quote_literal, timestamp_literal};
+pub use statement_hash::{Digest, StatementHash, id_of_stage};
 pub use subscription::Subscription;
 pub use throttle::{PAUSE, Throttle};
 pub use walk::{Parking, has_session, walk};
-pub use walk_request::{BatchEnd, StreamItem, WalkRange, WalkRequest};
+pub use walk_request::{BatchEnd, StreamItem, WalkRange, WalkRequest, Wanted};

@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::maintenance::{self, DedupRequest, MaintenanceTask, ReplayRequest};
 use crate::pool::{SharedMemory, Worker, WorkerArgument};
 use crate::pull::{HeraldRequest, PullRequest};
+use crate::verify::{self, VerifyRequest};
 use crate::{pg_compat, pull};
 use pgrx::prelude::*;
 
@@ -35,6 +36,7 @@ fn serve(shared: &SharedMemory, worker: &Worker<'_>) -> Result<(), Failure> {
     match shared.call()?.as_str() {
         pull::CALL => pull::work(worker, worker.request()?),
         HeraldRequest::CALL => pull::announce(worker, &worker.request()?),
+        VerifyRequest::CALL => verify::work(worker, &worker.request()?),
         DedupRequest::CALL => maintenance::work::<DedupRequest>(worker, &worker.request()?),
         ReplayRequest::CALL => maintenance::work::<ReplayRequest>(worker, &worker.request()?),
         call => Err(Failure::internal(format!("no worker serves the call {call}"))),

@@ -25,7 +25,7 @@ select p.server,
        p.time_zone,
        -- What a run takes as given from its start to its end: all but what is named here, which
        -- bears on the next plan only, or may change at any time.
-       (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while,walk,max_rejects}'::text[])::text as definition,
+       (to_jsonb(p) - '{slice_width,settle,retries,retry_delay,max_bytes_per_second,pause_while,walk,max_rejects,lookback}'::text[])::text as definition,
        p.xmin::text::bigint as written_by
   from lrs_extract.pipeline p
  where p.name = $1

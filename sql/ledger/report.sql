@@ -4,7 +4,7 @@ select json_build_object(
          'as_of', (extract(epoch from clock_timestamp()) * 1000000)::bigint,
          'run', (
            select to_json(x)
-             from (select r.run_id, r.pipeline, r.state, r.batch_size, r.jobs, r.commit_mode, r.again,
+             from (select r.run_id, r.kind, r.pipeline, r.state, r.batch_size, r.jobs, r.commit_mode, r.again,
                           r.caller, r.target, r.sqlstate, r.error, r.detail, r.hint,
                           r.rows, r.rejected, r.skipped, r.rows_read, r.bytes,
                           p.share_done, p.rows_per_second, p.bytes_per_second,
@@ -19,6 +19,16 @@ select json_build_object(
                             where b.run_id = r.run_id) as fallbacks
                      from lrs_extract.progress p
                     where p.run_id = r.run_id) x),
+         'differences', (
+           select to_json(x)
+             from (select count(*) as ranges,
+                          coalesce(sum(d.missing), 0)::bigint as missing,
+                          coalesce(sum(d.surplus), 0)::bigint as surplus,
+                          coalesce(sum(d.changed), 0)::bigint as changed,
+                          coalesce(sum(d.pulled), 0)::bigint as pulled,
+                          coalesce(sum(d.deleted), 0)::bigint as deleted
+                     from lrs_extract.difference d
+                    where d.run_id = r.run_id) x),
          'shares', (
            select to_json(x)
              from (select b.source_share as source, b.transform_share as transform,

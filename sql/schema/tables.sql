@@ -39,11 +39,13 @@ create table lrs_extract.pipeline (
   max_rejects          text,
   time_zone            text not null default 'UTC',
   pipeline_id          uuid not null unique default gen_random_uuid(),
+  lookback             interval,
   constraint pipeline_on_conflict_check check (on_conflict in ('error', 'skip')),
   constraint pipeline_max_rejects_check check (max_rejects ~ '^([0-9]{1,18}|[0-9]{1,3}([.][0-9]{1,9})? ?%)$'),
   constraint pipeline_walk_check check (walk in ('auto', 'key', 'heap')),
   constraint pipeline_on_bad_value_check check (on_bad_value in ('reject', 'null', 'abort')),
   constraint pipeline_slice_width_check check (slice_width > interval '0'),
+  constraint pipeline_lookback_check check (lookback > interval '0'),
   constraint pipeline_settle_check check (settle >= interval '0'),
   constraint pipeline_retries_check check (retries >= 0),
   constraint pipeline_retry_delay_check check (retry_delay >= interval '0'),
@@ -71,6 +73,7 @@ comment on column lrs_extract.pipeline.on_conflict is 'What becomes of a row who
 comment on column lrs_extract.pipeline.time_zone is 'Of times in statements that come without a zone and go into a timestamptz';
 comment on column lrs_extract.pipeline.max_rejects is 'How many rows a run may reject before it ends: a number, or a share of the rows read, such as 5 %, looked at from 1000 rows on; null: it ends when its first 10000 rows were all refused';
 comment on column lrs_extract.pipeline.walk is 'How partitions are walked: ''key'', by the index in the order of keys; ''heap'', block after block; ''auto'', by what the source''s statistics make of either';
+comment on column lrs_extract.pipeline.lookback is 'How much time before its period a pull compares with the source when it is through, by counts, and repairs; null: none';
 comment on column lrs_extract.pipeline.pipeline_id is 'What the ledger knows the pipeline by, under whatever name; set by itself, and anew in a copy of a row';
 
 create sequence lrs_extract.run_id_seq;
@@ -102,14 +105,17 @@ create table lrs_extract.run (
   source_table text,
   source_id   text,
   pipeline_id uuid,
+  kind        text not null default 'pull',
+  constraint run_kind_check check (kind in ('pull', 'repair')),
   constraint run_state_check check (state in ('running', 'done', 'failed', 'cancelled', 'interrupted'))
 );
 create index run_pipeline_idx on lrs_extract.run (pipeline_id, run_id);
 
-comment on table lrs_extract.run is 'One row for each call of pull()';
+comment on table lrs_extract.run is 'One row for each call of pull() or repair()';
 comment on column lrs_extract.run.run_id is 'The run''s number, from lrs_extract.run_id_seq';
 comment on column lrs_extract.run.pipeline is 'The pipeline''s name then; the view runs has that of today';
 comment on column lrs_extract.run.pipeline_id is 'The pipeline, under whatever name';
+comment on column lrs_extract.run.kind is 'pull or repair';
 comment on column lrs_extract.run.batch_size is 'Rows a batch, as the caller asked';
 comment on column lrs_extract.run.jobs is 'How many workers were asked for';
 comment on column lrs_extract.run.commit_mode is 'The boundary: batch, slice or caller';
@@ -297,6 +303,39 @@ comment on column lrs_extract.batch.throttle_ms is 'Time held back by pause_whil
 comment on column lrs_extract.batch.wal_bytes is 'WAL that the worker wrote since its batch before, attempts that failed included';
 comment on column lrs_extract.batch.commit_ms is 'Time of the commit that ended the batch; null until the worker''s next transaction writes it';
 
+create table lrs_extract.difference (
+  run_id        bigint not null,
+  batch_no      int not null,
+  partition     text not null,
+  "from"        timestamptz not null,
+  "to"          timestamptz not null,
+  source_rows   bigint not null,
+  target_rows   bigint not null,
+  rejected_rows bigint not null,
+  missing       bigint not null,
+  surplus       bigint not null,
+  changed       bigint not null,
+  pulled        bigint not null,
+  deleted       bigint not null,
+  primary key (run_id, batch_no),
+  foreign key (run_id, batch_no) references lrs_extract.batch on delete cascade
+);
+
+comment on table lrs_extract.difference is 'One row for each range in which source and stage differed, written in the transaction that repaired it';
+comment on column lrs_extract.difference.run_id is 'The run that repaired it';
+comment on column lrs_extract.difference.batch_no is 'The batch of that run';
+comment on column lrs_extract.difference.partition is 'The source''s partition';
+comment on column lrs_extract.difference."from" is 'Where the range begins, inclusive';
+comment on column lrs_extract.difference."to" is 'Where it ends, exclusive';
+comment on column lrs_extract.difference.source_rows is 'Rows of the source; of a timestamp with very many rows, only those whose hashes differed';
+comment on column lrs_extract.difference.target_rows is 'Rows of the target before the repair; likewise';
+comment on column lrs_extract.difference.rejected_rows is 'Rows in reject before the repair; likewise';
+comment on column lrs_extract.difference.missing is 'Statements of the source that were neither in the target nor in reject';
+comment on column lrs_extract.difference.surplus is 'Statements in the target or in reject that the source does not have';
+comment on column lrs_extract.difference.changed is 'Statements that are missing and surplus under the same id, each counted in both';
+comment on column lrs_extract.difference.pulled is 'Statements that were brought over; they went into the target or to reject';
+comment on column lrs_extract.difference.deleted is 'Rows that were deleted from the target or from reject';
+
 create table lrs_extract.reject (
   reject_id   bigint generated always as identity primary key,
   run_id      bigint not null references lrs_extract.run on delete cascade,
@@ -338,5 +377,6 @@ select pg_catalog.pg_extension_config_dump('lrs_extract.heap_scan_id_seq', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.heap_scan', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.slice', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.batch', '');
+select pg_catalog.pg_extension_config_dump('lrs_extract.difference', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.reject', '');
 select pg_catalog.pg_extension_config_dump('lrs_extract.reject_reject_id_seq', '');

@@ -53,7 +53,8 @@ select r.run_id,
        r.detail,
        r.hint,
        s.rows_read,
-       s.skipped
+       s.skipped,
+       r.kind
   from lrs_extract.run r
  cross join lateral (
    select pg_catalog.count(*) as slices,
@@ -100,6 +101,7 @@ comment on column lrs_extract.runs.sqlstate is 'SQLSTATE of the error that ended
 comment on column lrs_extract.runs.error is 'That error''s message';
 comment on column lrs_extract.runs.detail is 'Its detail';
 comment on column lrs_extract.runs.hint is 'Its hint';
+comment on column lrs_extract.runs.kind is 'pull or repair';
 
 -- What each worker says in pg_stat_activity; that of other roles takes pg_read_all_stats.
 create view lrs_extract.workers as
@@ -130,7 +132,7 @@ comment on column lrs_extract.workers.run_id is 'The run it works for';
 comment on column lrs_extract.workers.pid is 'Its process';
 comment on column lrs_extract.workers.slice_no is 'The slice it has';
 comment on column lrs_extract.workers.partition is 'The source''s partition that holds the slice';
-comment on column lrs_extract.workers.doing is 'connecting to the source, waiting for the source, paused by pause_while, throttled by max_bytes_per_second, transforming, inserting, committing, waiting for a lock, or retrying';
+comment on column lrs_extract.workers.doing is 'connecting to the source, waiting for the source, paused by pause_while, throttled by max_bytes_per_second, transforming, inserting, comparing, committing, waiting for a lock, or retrying';
 comment on column lrs_extract.workers.since is 'Since when';
 comment on column lrs_extract.workers.retries is 'How often the slice was tried again';
 comment on column lrs_extract.workers.last_error is 'What the last retry was about';
@@ -144,17 +146,22 @@ select r.run_id,
        w.rows / w.seconds as rows_per_second,
        w.bytes / w.seconds as bytes_per_second,
        case when r.state = 'running'
-            then pg_catalog.make_interval(secs => e.rows_left / nullif(w.rows / w.seconds, 0))
+            then pg_catalog.make_interval(secs =>
+                   -- A repair compares many rows and pulls few.
+                   case r.kind when 'repair' then e.rows_left * w.seconds / nullif(e.rows_done, 0)
+                               else e.rows_left / nullif(w.rows / w.seconds, 0) end)
        end as time_left,
        r.watermark,
-       case when r.state = 'running' then l.workers end as workers
+       case when r.state = 'running' then l.workers end as workers,
+       r.kind
   from lrs_extract.runs r
  cross join lateral (
    -- By the plan's estimates. A slice that has more rows than that is nearly done, not more.
    select case when r.state = 'done' then 1
                else coalesce(pg_catalog.sum(s.done) / nullif(pg_catalog.sum(s.estimated), 0), 0)
           end::double precision as share_done,
-          (pg_catalog.sum(s.estimated) - pg_catalog.sum(s.done))::double precision as rows_left
+          (pg_catalog.sum(s.estimated) - pg_catalog.sum(s.done))::double precision as rows_left,
+          pg_catalog.sum(s.done)::double precision as rows_done
      from (
        select greatest(s.estimated_rows, 1) as estimated,
               case when s.state = 'done' then greatest(s.estimated_rows, 1)
@@ -186,6 +193,7 @@ select r.run_id,
        select pg_catalog.sum(b.rows + b.rejected + b.skipped) as rows, pg_catalog.sum(b.bytes) as bytes
          from lrs_extract.batch b
         where r.state = 'running'
+          and r.kind = 'pull'
           and b.run_id = r.run_id
           and b.finished_at > pg_catalog.clock_timestamp() - interval '1 minute'
      ) recent
@@ -207,6 +215,8 @@ comment on column lrs_extract.progress.bytes_per_second is 'The same in bytes re
 comment on column lrs_extract.progress.time_left is 'By the estimates and that rate; null unless it runs';
 comment on column lrs_extract.progress.watermark is 'Up to here the run''s period is pulled without a gap';
 comment on column lrs_extract.progress.workers is 'A JSON array with the rows of the view workers';
+
+comment on column lrs_extract.progress.kind is 'pull or repair';
 
 create view lrs_extract.bottleneck as
 select t.run_id,
@@ -232,7 +242,9 @@ select t.run_id,
                 else 'Making values is the limit: raise lrs_extract.transform_threads, or jobs, while cores are idle.'
            end
          when 'insert' then
-           case when j.most is not null then 'Refused rows are the limit: ' || j.most
+           case when t.kind = 'repair' and j.most is null
+                then 'Comparing the target is the limit. An index of the target that begins with its time column lets it read the ranges that are compared alone.'
+                when j.most is not null then 'Refused rows are the limit: ' || j.most
                 when g.triggers is not null
                 then 'INSERT is the limit, and row triggers run for each row: ' || g.triggers || '. Disable them for the load, or make them statement triggers.'
                 when g.indexes is not null
@@ -257,11 +269,13 @@ select t.run_id,
        case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end,
        case when v.verdict not in ('insert', 'commit') then j.most end,
        case when t.rows_read > t.rows
-            then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice
+            then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice,
+       t.kind
   from (
     select r.run_id,
            coalesce((select p.name from lrs_extract.pipeline p where p.pipeline_id = r.pipeline_id), r.pipeline) as pipeline,
            r.pipeline_id,
+           r.kind,
            r.target,
            r."from",
            r."to",
@@ -300,7 +314,7 @@ select t.run_id,
        select n.run_id,
               pg_catalog.sum(n.ms) filter (where n.doing ~ 'source|retrying') as source,
               pg_catalog.sum(n.ms) filter (where n.doing = 'transforming') as transform,
-              pg_catalog.sum(n.ms) filter (where n.doing = 'inserting') as insert,
+              pg_catalog.sum(n.ms) filter (where n.doing in ('inserting', 'comparing')) as insert,
               pg_catalog.sum(n.ms) filter (where n.doing = 'committing') as commit,
               pg_catalog.sum(n.ms) filter (where n.doing = 'waiting for a lock') as lock,
               pg_catalog.sum(n.ms) filter (where n.doing ~ '^(paused|throttled)') as throttle
@@ -384,3 +398,4 @@ comment on column lrs_extract.bottleneck.lock_share is 'Waiting for locks';
 comment on column lrs_extract.bottleneck.throttle_share is 'Held back by pause_while or max_bytes_per_second';
 comment on column lrs_extract.bottleneck.verdict is 'source, transform, insert, commit, lock or throttle: the step that takes 0.4 of the time or more; else balanced';
 comment on column lrs_extract.bottleneck.advice is 'What to do about it, in words';
+comment on column lrs_extract.bottleneck.kind is 'pull or repair';

@@ -60,7 +60,9 @@ fn pull(
     let arguments = or_raise(check(from, to, batch, pipeline, jobs, commit, again));
     let mut run = or_raise(Run::start(&arguments, pool));
     TableIterator::new(std::iter::from_fn(move || {
-        or_raise(run.next_batch()).map(|batch| row(run.request(), &batch))
+        // Of a range that was repaired, only what was pulled is a batch.
+        let batch = std::iter::from_fn(|| or_raise(run.next_batch())).find(|b| !b.is_empty());
+        batch.map(|batch| row(run.request(), &batch))
     }))
 }
 
@@ -89,6 +91,7 @@ fn check(
                 .with_hint("It is one of 'batch', 'slice', 'caller'.")
         })?,
         again: present(again, "again")?,
+        repair: None,
     })
 }
 

@@ -1,10 +1,13 @@
 //! The table `batch`: what a committed batch brought, and where the time went.
 
+use super::difference::RangeDifference;
 use super::{slice, stage};
 use crate::backend::role::as_owner;
-use crate::backend::time::to_server;
+use crate::backend::time::{from_server, to_server};
 use crate::error::Failure;
 use crate::slice::{Key, Position};
+use chrono::{DateTime, Utc};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 /// A batch: a row of the table, a row of `pull`'s result, and what a worker reports to its leader.
@@ -40,6 +43,8 @@ pub struct Batch {
     pub throttle_ms: f64,
     pub commit_ms: f64,
     pub elapsed_ms: f64,
+    /// The range that was repaired, where the batch is no pull of a slice's next rows.
+    pub range: Option<RangeDifference>,
 }
 
 impl Batch {
@@ -50,7 +55,7 @@ impl Batch {
 }
 
 /// Writes a batch of `partition`, and `position` as its slice's watermark: once this is committed,
-/// everything before it is loaded or rejected.
+/// everything before it is loaded or rejected. A slice that is compared has none.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
@@ -58,9 +63,9 @@ pub fn record_batch(
     run_id: i64,
     batch: &Batch,
     partition: &str,
-    position: Position,
+    position: Option<Position>,
 ) -> Result<(), Failure> {
-    let (watermark, watermark_actor, block) = slice::watermark(position);
+    let (watermark, watermark_actor, block) = position.map(slice::watermark).unwrap_or_default();
     let write = || {
         Spi::run_with_args(
             include_str!("../../sql/ledger/record_batch.sql"),
@@ -93,6 +98,21 @@ pub fn record_batch(
         )
     };
     as_owner(write).map_err(Failure::from)
+}
+
+/// When the last rows of the pipeline were loaded.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn last_loaded(pipeline_id: &str) -> Result<Option<DateTime<Utc>>, Failure> {
+    let read = || {
+        Spi::connect(|client| {
+            let sql = include_str!("../../sql/ledger/last_loaded.sql");
+            let mut rows = client.select(sql, Some(1), &[pipeline_id.into()])?;
+            rows.next().map_or(Ok(None), |row| row.get::<TimestampWithTimeZone>(1))
+        })
+    };
+    Ok(as_owner(read)?.and_then(from_server))
 }
 
 /// Writes the times that commits took, known only after them.

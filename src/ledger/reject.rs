@@ -1,15 +1,11 @@
-//! The table `reject`: rows set aside by a pull, counted by `verify`, and taken through the mapping
+//! The table `reject`: rows set aside by a pull, and taken through the mapping
 //! again by `replay`, which reads them in pieces and drops or keeps each in the transaction that read
 //! it.
 
-#![allow(unsafe_code)]
-
-use crate::backend::query::text_argument;
 use crate::backend::role::as_owner;
 use crate::backend::time::Period;
 use crate::error::Failure;
-use crate::load::{RejectedRow, select_checksum};
-use crate::source::Checksum;
+use crate::load::RejectedRow;
 use crate::transform::Refusal;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -155,24 +151,6 @@ pub fn drop_rejects_at(
         })
     })
     .map_err(Failure::from)
-}
-
-/// Counts the rejects of the pipeline's `runs` in `period`; `hash` is an expression over `statement`.
-///
-/// # Errors
-/// [`Failure`] when the ledger cannot be read.
-pub fn rejected(
-    pipeline_id: &str,
-    runs: &[i64],
-    hash: &str,
-    period: Period,
-) -> Result<Checksum, Failure> {
-    let sql = format!(include_str!("../../sql/ledger/rejected_rows.sql"), hash = hash);
-    let [from, to] = period.arguments();
-    let runs = (pg_sys::INT8ARRAYOID, runs.to_vec().into_datum().unwrap_or(pg_sys::Datum::from(0)));
-    let arguments = [text_argument(pipeline_id), from, to, runs];
-    // SAFETY: the values are of these types; what they point to lives in the caller's memory context.
-    as_owner(|| unsafe { select_checksum(&sql, &arguments) })
 }
 
 /// Numbers and sizes that are read ahead.

@@ -13,6 +13,8 @@ use pgrx::prelude::*;
 /// What a run is opened with.
 pub struct NewRun<'a> {
     pub run_id: i64,
+    /// 'pull' or 'repair'.
+    pub kind: &'a str,
     pub pipeline: &'a str,
     pub pipeline_id: &'a str,
     /// The period after clipping.
@@ -41,6 +43,7 @@ pub struct NewRun<'a> {
 /// A run as it is shown before it has slices.
 pub struct AnnouncedRun<'a> {
     pub run_id: i64,
+    pub kind: &'a str,
     pub pipeline: &'a str,
     pub pipeline_id: &'a str,
     /// As asked for.
@@ -73,6 +76,7 @@ pub fn announce_run(new: &AnnouncedRun<'_>) -> Result<(), Failure> {
                 new.caller.into(),
                 new.leader_pid.into(),
                 new.pipeline_id.into(),
+                new.kind.into(),
             ],
         )
     };
@@ -121,6 +125,7 @@ fn write_run(new: &NewRun<'_>) -> Result<(), pgrx::spi::Error> {
                 new.source_table.into(),
                 new.source_id.into(),
                 new.pipeline_id.into(),
+                new.kind.into(),
             ],
         )?;
         for scan in new.scans {

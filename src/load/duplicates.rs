@@ -1,12 +1,9 @@
 //! Rows of the target that came twice: found once by their id, then removed by their ctids.
 
-#![allow(unsafe_code)]
-
 use super::identity::Identity;
+use super::row_versions::{Removable, RowVersion, RowVersions, check_removable, remove_in_parts};
 use super::target::Target;
-use crate::backend::role;
 use crate::backend::time::Period;
-use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::prelude::*;
@@ -26,18 +23,6 @@ pub struct Step {
     kept: RowVersions,
 }
 
-/// Row versions of the target.
-#[derive(Default)]
-struct RowVersions {
-    tables: Vec<pg_sys::Oid>,
-    /// The file of each one's table: a ctid means nothing in another.
-    files: Vec<pg_sys::Oid>,
-    ctids: Vec<pg_sys::ItemPointerData>,
-    versions: Vec<pg_sys::TransactionId>,
-    earliest: Option<TimestampWithTimeZone>,
-    latest: Option<TimestampWithTimeZone>,
-}
-
 impl Duplicates {
     /// Duplicates of `target` by its statements' ids; the earliest stays.
     ///
@@ -50,7 +35,7 @@ impl Duplicates {
         role: pg_sys::Oid,
     ) -> Result<Duplicates, Failure> {
         let name = &target.sql_name;
-        check_removable(name, role)?;
+        check_removable(name, role, "duplicates")?;
         Ok(Duplicates { target: name.clone(), identity })
     }
 
@@ -74,16 +59,16 @@ impl Duplicates {
         Spi::connect_mut(|client| {
             let sql = format!("fetch forward {rows} from lrs_extract_duplicates");
             for row in client.update(&sql, None, &[])? {
-                step.surplus.push(
+                step.surplus.push(placed(
                     row.get(1)?.zip(row.get(2)?),
                     row.get(3)?.zip(row.get(4)?),
                     row.get(5)?,
-                )?;
-                step.kept.push(
+                )?);
+                step.kept.push(placed(
                     row.get(6)?.zip(row.get(7)?),
                     row.get(8)?.zip(row.get(9)?),
                     row.get(10)?,
-                )?;
+                )?);
             }
             Ok(step)
         })
@@ -95,28 +80,11 @@ impl Duplicates {
     /// # Errors
     /// [`Failure`] when the statement cannot be run.
     pub fn remove(&self, step: Step) -> Result<(usize, Option<Failure>), Failure> {
-        let (mut removed, mut kept) = (0, None);
-        let mut parts = vec![step];
-        while let Some(part) = parts.pop() {
-            let outcome = Subtransaction::run(|| {
-                let removed = self.remove_all(&part)?;
-                Spi::run("set constraints all immediate")?;
-                Ok::<_, Failure>(removed)
-            });
-            match outcome {
-                Ok(count) => removed += count?,
-                Err(failure) if failure.is_about_a_row() => {
-                    if part.len() > 1 {
-                        let (first, second) = part.halves();
-                        parts.extend([second, first]);
-                    } else {
-                        kept.get_or_insert(failure);
-                    }
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-        Ok((removed, kept))
+        remove_in_parts(step, |part| {
+            let removed = self.remove_all(part)?;
+            Spi::run("set constraints all immediate")?;
+            Ok(removed)
+        })
     }
 
     fn remove_all(&self, step: &Step) -> Result<usize, Failure> {
@@ -136,83 +104,35 @@ impl Duplicates {
 
 impl Step {
     pub fn len(&self) -> usize {
-        self.surplus.ctids.len()
+        self.surplus.len()
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+impl Removable for Step {
+    fn len(&self) -> usize {
+        self.surplus.len()
+    }
 
     fn halves(mut self) -> (Step, Step) {
-        let at = self.len() / 2;
+        let at = self.surplus.len() / 2;
         let second = Step { surplus: self.surplus.split_off(at), kept: self.kept.split_off(at) };
         (self, second)
     }
 }
 
-impl RowVersions {
-    fn push(
-        &mut self,
-        table_and_file: Option<(pg_sys::Oid, pg_sys::Oid)>,
-        place_and_version: Option<(pg_sys::ItemPointerData, pg_sys::TransactionId)>,
-        at: Option<TimestampWithTimeZone>,
-    ) -> Result<(), Failure> {
-        let (Some((table, file)), Some((place, version)), Some(at)) =
-            (table_and_file, place_and_version, at)
-        else {
-            return Err(Failure::internal("a row of the target without a place"));
-        };
-        self.tables.push(table);
-        self.files.push(file);
-        self.ctids.push(place);
-        self.versions.push(version);
-        self.earliest = Some(self.earliest.map_or(at, |earliest| earliest.min(at)));
-        self.latest = Some(self.latest.map_or(at, |latest| latest.max(at)));
-        Ok(())
-    }
-
-    /// Keeps those before `at`, and returns the others; the bounds in time are as good for either.
-    fn split_off(&mut self, at: usize) -> RowVersions {
-        RowVersions {
-            tables: self.tables.split_off(at),
-            files: self.files.split_off(at),
-            ctids: self.ctids.split_off(at),
-            versions: self.versions.split_off(at),
-            earliest: self.earliest,
-            latest: self.latest,
+fn placed(
+    table_and_file: Option<(pg_sys::Oid, pg_sys::Oid)>,
+    place_and_version: Option<(pg_sys::ItemPointerData, pg_sys::TransactionId)>,
+    at: Option<TimestampWithTimeZone>,
+) -> Result<RowVersion, Failure> {
+    match (table_and_file, place_and_version, at) {
+        (Some((table, file)), Some((ctid, version)), Some(at)) => {
+            Ok(RowVersion { table, file, ctid, version, at })
         }
+        _ => Err(Failure::internal("a row of the target without a place")),
     }
-
-    /// In the order of the statement's parameters.
-    fn arguments(&self) -> [DatumWithOid<'_>; 6] {
-        [
-            self.tables.as_slice().into(),
-            self.files.as_slice().into(),
-            self.ctids.as_slice().into(),
-            self.versions.as_slice().into(),
-            self.earliest.into(),
-            self.latest.into(),
-        ]
-    }
-}
-
-fn check_removable(target: &str, role: pg_sys::Oid) -> Result<(), Failure> {
-    let sql = include_str!("../../sql/target/removable.sql");
-    let (may_delete, without_ctid) = role::as_owner(|| {
-        Spi::get_two_with_args::<bool, String>(sql, &[target.into(), role.into()])
-    })?;
-    if may_delete != Some(true) {
-        return Err(Failure::new("42501", format!("permission denied for table {target}"))
-            .with_hint(format!("grant select, delete on {target} to …;")));
-    }
-    // A foreign table may have rows on several tables behind it, or no ctid at all: what is deleted
-    // there by its place may be another row.
-    if let Some(part) = without_ctid {
-        return Err(Failure::new(
-            "0A000",
-            format!("duplicates cannot be removed from {part}, which is a foreign table or a view"),
-        )
-        .with_hint("Remove them where the rows are stored; for the other partitions of a target, add a pipeline whose target_table is one of them."));
-    }
-    Ok(())
 }

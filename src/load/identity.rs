@@ -2,6 +2,7 @@
 
 use super::target::{Target, base_type};
 use crate::error::Failure;
+use crate::source::fill;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 use serde::{Deserialize, Serialize};
@@ -60,21 +61,11 @@ impl Identity {
         })
     }
 
-    /// In one pass: a name may hold braces.
     fn fill_with<'a>(&'a self, template: &str, other: impl Fn(&str) -> &'a str) -> String {
-        let mut sql = String::with_capacity(template.len() + 64);
-        let mut rest = template;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, tail) = after.split_once('}').unwrap_or((after, ""));
-            sql.push_str(before);
-            sql.push_str(match name {
-                "id" => &self.id,
-                "timestamp" => &self.timestamp,
-                name => other(name),
-            });
-            rest = tail;
-        }
-        sql.push_str(rest);
-        sql
+        fill(template, |name| match name {
+            "id" => self.id.as_str(),
+            "timestamp" => self.timestamp.as_str(),
+            name => other(name),
+        })
     }
 }

@@ -76,6 +76,11 @@ impl Coverage {
         &self.unfinished
     }
 
+    /// What is pulled, without the scans of heaps that are half done.
+    pub fn without_unfinished(self) -> Coverage {
+        Coverage { unfinished: Vec::new(), ..self }
+    }
+
     /// What need not be pulled again from the source table of that identity.
     pub fn counting(&self, source_id: Option<&str>) -> Vec<Interval> {
         let counting = self.pulled.iter().filter(|(run, _)| self.counts(*run, source_id));

@@ -16,6 +16,7 @@ pub enum Phase {
     Throttled,
     Transform,
     Insert,
+    Compare,
     Commit,
     Retry,
 }
@@ -42,6 +43,7 @@ impl Phase {
             Phase::Throttled => "throttled by max_bytes_per_second",
             Phase::Transform => "transforming",
             Phase::Insert => "inserting",
+            Phase::Compare => "comparing",
             Phase::Commit => "committing",
             Phase::Retry => "retrying",
         }

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::context::Phase;
-use super::request::Arguments;
+use super::request::{Arguments, kind};
 use super::worker::undisturbed;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::role;
@@ -30,6 +30,7 @@ pub struct Herald {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeraldRequest {
     pub run_id: i64,
+    pub kind: String,
     pub pipeline: String,
     pub pipeline_id: String,
     /// As asked for.
@@ -77,9 +78,11 @@ impl Herald {
 
     fn launch(&self) -> Result<(), Failure> {
         let run_id = ledger::next_run_id()?;
-        let Arguments { period, batch, pipeline, jobs, commit, again } = self.arguments.clone();
+        let Arguments { period, batch, pipeline, jobs, commit, again, repair } =
+            self.arguments.clone();
         let request = HeraldRequest {
             run_id,
+            kind: kind(repair.is_some()).to_owned(),
             pipeline_id: Pipeline::read(&pipeline)?.id,
             pipeline,
             period,
@@ -142,6 +145,7 @@ pub fn announce(worker: &Worker<'_>, request: &HeraldRequest) -> Result<(), Fail
         in_transaction(|| {
             ledger::announce_run(&AnnouncedRun {
                 run_id: request.run_id,
+                kind: &request.kind,
                 pipeline: &request.pipeline,
                 pipeline_id: &request.pipeline_id,
                 period: request.period,

@@ -83,6 +83,10 @@ impl Inline {
             let mut walk = match self.walk.take().filter(|walk| !walk.is_done()) {
                 Some(walk) => walk,
                 None => match self.slices.pop_front() {
+                    Some(slice) if slice.compared => {
+                        self.puller.compare_slice(&slice)?;
+                        continue;
+                    }
                     Some(slice) => SliceWalk::new(slice),
                     None => return self.close(),
                 },

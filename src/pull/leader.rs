@@ -123,7 +123,7 @@ impl Leader {
             if let Some(text) = self.progress.add(&batch) {
                 notice(&text);
             }
-            if !batch.is_empty() {
+            if !batch.is_empty() || batch.range.is_some() {
                 self.queue.push_back(batch);
             }
         }
@@ -131,10 +131,13 @@ impl Leader {
 
     /// Stops the others, and sees to it that the run's end is written.
     fn fail(&mut self, failure: Failure) -> Failure {
-        let run_id = self.request.run_id;
+        let (run_id, is_dry_run) = (self.request.run_id, self.request.is_dry_run());
         let pool = self.pool();
         let died_silently = pool.lost_one();
         pool.stop();
+        if is_dry_run {
+            return failure;
+        }
         if died_silently {
             pool.record_failure(&failure);
         }

@@ -15,12 +15,18 @@ pub struct Progress {
     warned: bool,
 }
 
+#[derive(Default)]
 struct SliceProgress {
     label: String,
     estimated: i64,
     rows: i64,
     rejected: i64,
     skipped: i64,
+    /// Whether it is compared with the source.
+    compared: bool,
+    /// Ranges of it that differed, and rows that were deleted there.
+    ranges: i64,
+    deleted: i64,
 }
 
 impl Progress {
@@ -38,7 +44,12 @@ impl Progress {
                 let estimated = slice.estimated_rows.max(1);
                 (
                     slice.slice_no,
-                    SliceProgress { label, estimated, rows: 0, rejected: 0, skipped: 0 },
+                    SliceProgress {
+                        label,
+                        estimated,
+                        compared: slice.compared,
+                        ..SliceProgress::default()
+                    },
                 )
             })
             .collect();
@@ -72,6 +83,10 @@ impl Progress {
         slice.rows += batch.rows;
         slice.rejected += batch.rejected;
         slice.skipped += batch.skipped;
+        if let Some(range) = &batch.range {
+            slice.ranges += 1;
+            slice.deleted += range.deleted;
+        }
         if !batch.slice_done {
             return None;
         }
@@ -88,13 +103,23 @@ impl Progress {
             0 => String::new(),
             n => format!(", {n} skipped"),
         };
+        let left = words(passed.mul_f64(((1.0 - share) / share.max(0.001)).max(0.0)));
+        let done = share * 100.0;
+        if slice.compared {
+            let deleted = match slice.deleted {
+                0 => String::new(),
+                n => format!(", {n} deleted"),
+            };
+            return Some(format!(
+                "{}: compared, {} ranges differed, {} rows pulled{rejected}{skipped}{deleted}; {done:.0} % done, {left} left",
+                slice.label, slice.ranges, slice.rows,
+            ));
+        }
         Some(format!(
-            "{}: {} rows{rejected}{skipped}; {:.0} rows/s, {:.0} % done, {} left",
+            "{}: {} rows{rejected}{skipped}; {:.0} rows/s, {done:.0} % done, {left} left",
             slice.label,
             slice.rows,
             rows as f64 / passed.as_secs_f64().max(0.001),
-            share * 100.0,
-            words(passed.mul_f64(((1.0 - share) / share.max(0.001)).max(0.0))),
         ))
     }
 }

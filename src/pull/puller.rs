@@ -1,5 +1,6 @@
 //! A slice pulled: stream to loader to ledger, batch after batch, again after transient errors.
 
+mod comparison;
 mod recovery;
 
 use super::context::{Counted, ExecutionContext, Phase};
@@ -72,9 +73,19 @@ impl<C: ExecutionContext> Puller<C> {
     /// # Errors
     /// [`Failure`] when another attempt would not help; everything committed stays.
     pub fn advance(&mut self, walk: &mut SliceWalk) -> Result<(), Failure> {
+        self.attempt(walk, Self::next_batch).map(|_| ())
+    }
+
+    /// Runs `f`, which leaves what it has under way in the walk, until it succeeds; `None` where the slice is
+    /// given back.
+    fn attempt<T>(
+        &mut self,
+        walk: &mut SliceWalk,
+        mut f: impl FnMut(&mut Self, &mut SliceWalk) -> Result<T, PullError>,
+    ) -> Result<Option<T>, Failure> {
         loop {
-            let error = match catching(|| Ok(self.next_batch(walk))) {
-                Ok(Ok(())) => return Ok(()),
+            let error = match catching(|| Ok(f(self, walk))) {
+                Ok(Ok(value)) => return Ok(Some(value)),
                 Ok(Err(error)) => error,
                 Err(failure) => PullError::Stage(failure),
             };
@@ -89,7 +100,7 @@ impl<C: ExecutionContext> Puller<C> {
             }
             catching(|| self.recover(walk, error))?;
             if walk.given_back {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
@@ -113,6 +124,13 @@ impl<C: ExecutionContext> Puller<C> {
 
     /// Loads rows until a batch ends, and records it.
     fn next_batch(&mut self, walk: &mut SliceWalk) -> Result<(), PullError> {
+        if walk.repair.as_ref().is_some_and(|repair| repair.wanted.rows.is_empty()) {
+            // There is nothing to be read: rows are deleted, or told alone.
+            walk.open = OpenBatch::begin(Waited::default());
+            let end =
+                BatchEnd { position: walk.watermark, last: None, done: true, new_versions: 0 };
+            return Ok(self.end_batch(walk, Waited::default(), end)?);
+        }
         let mut stream = match walk.stream.take() {
             Some(stream) => stream,
             None => {
@@ -168,6 +186,7 @@ impl<C: ExecutionContext> Puller<C> {
             if self.checks == ConstraintChecks::Immediate {
                 Spi::run("set constraints all immediate")?;
             }
+            self.delete_surplus(walk)?;
         }
         if self.loader.is_none() {
             let PullRequest { target, mapping, identity, on_conflict, .. } = &*self.request;
@@ -226,10 +245,22 @@ impl<C: ExecutionContext> Puller<C> {
         let run_id = self.request.run_id;
         self.apply_changes()?;
         self.record_commit_times()?;
-        if end.last.is_some() {
+        if let Some(repair) = &walk.repair {
+            let (batch_no, range) = (self.number(), repair.outcome());
+            batch = Batch {
+                batch_no,
+                elapsed_ms: open.elapsed_ms(),
+                slice_done: false,
+                range: Some(range),
+                ..batch
+            };
+            let partition = &walk.slice.partition;
+            ledger::record_batch(run_id, &batch, partition, None)?;
+            ledger::record_difference(run_id, batch_no, partition, &range, batch.read)?;
+        } else if end.last.is_some() {
             batch.batch_no = self.number();
             batch.elapsed_ms = open.elapsed_ms();
-            ledger::record_batch(run_id, &batch, &walk.slice.partition, end.position)?;
+            ledger::record_batch(run_id, &batch, &walk.slice.partition, Some(end.position))?;
         } else if end.done {
             ledger::close_slice(run_id, walk.slice.slice_no, end.position)?;
         }

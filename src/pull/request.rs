@@ -1,11 +1,12 @@
 //! A call of `pull`: its arguments, and all that a worker needs to know of it.
 
+use super::comparing::{Comparing, Method, compared_slices};
 use crate::backend::role;
 use crate::backend::time::Period;
 use crate::error::Failure;
 use crate::ledger::{MaxRejects, NewRun, SourceLimits, next_run_id, next_scan_id};
 use crate::load::{Identity, OnConflict, Target};
-use crate::plan::{PlannedWalk, Survey, Walk};
+use crate::plan::{Covered, PlannedWalk, Survey, Walk};
 use crate::pool::Caller;
 use crate::settings;
 use crate::slice::{HeapScan, Slice, share_out, spread};
@@ -54,12 +55,16 @@ pub struct Arguments {
     pub jobs: i32,
     pub commit: CommitMode,
     pub again: bool,
+    /// Of a repair, how it is done; `None`: a pull.
+    pub repair: Option<Method>,
 }
 
-/// A call of `pull`, checked and planned.
+/// A call of `pull` or `repair`, checked and planned.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PullRequest {
     pub run_id: i64,
+    /// Whether it is a repair, of which all slices are compared.
+    pub is_repair: bool,
     pub pipeline: String,
     pub pipeline_id: String,
     /// The period after clipping.
@@ -84,6 +89,8 @@ pub struct PullRequest {
     pub identity: Option<Identity>,
     pub on_conflict: OnConflict,
     pub max_rejects: MaxRejects,
+    /// By what slices are compared, where some are.
+    pub comparing: Option<Comparing>,
     pub slices: Vec<Slice>,
     /// The scans that slices of heaps belong to.
     pub scans: Vec<HeapScan>,
@@ -95,32 +102,50 @@ pub struct PullRequest {
     pub transform_threads: usize,
 }
 
+/// What the ledger calls a run.
+pub fn kind(is_repair: bool) -> &'static str {
+    if is_repair { "repair" } else { "pull" }
+}
+
 /// With fewer slices than this for each worker, one would often wait for the other at the end.
 const SLICES_A_WORKER: usize = 2;
 
 impl PullRequest {
-    /// What a call with `arguments` pulls of a period that was surveyed; with `run_id`, of a run that
-    /// was announced.
+    /// What a call with `arguments` pulls of a period that was surveyed, and compares of what is `covered`; with
+    /// `run_id`, of a run that was announced.
     ///
     /// # Errors
     /// [`Failure`] when the ledger gives no number for the run, or the caller may start no worker.
     pub fn new(
         arguments: &Arguments,
         survey: Survey,
+        covered: Option<Covered>,
         run_id: Option<i64>,
     ) -> Result<PullRequest, Failure> {
         if arguments.commit != CommitMode::Caller {
             survey.target.check_seen_by_workers()?;
         }
-        let (slices, scans) = slices(survey.walks, arguments)?;
-        let pipeline = survey.pipeline;
-        let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
+        let method = arguments.repair.unwrap_or_default();
         let run_id = match run_id {
             Some(run_id) => run_id,
+            None if method.dry_run => 0,
             None => next_run_id()?,
         };
+        let comparing = match &covered {
+            Some(covered) => Some(Comparing::new(&survey, covered, method, run_id)?),
+            None => None,
+        };
+        let (mut slices, scans) = slices(survey.walks, arguments)?;
+        let compared = covered.map(|covered| compared_slices(covered, method));
+        slices.extend(compared.into_iter().flatten());
+        for (slice, slice_no) in slices.iter_mut().zip(1..) {
+            slice.slice_no = slice_no;
+        }
+        let pipeline = survey.pipeline;
+        let jobs = usize::try_from(arguments.jobs).unwrap_or(1);
         Ok(PullRequest {
             run_id,
+            is_repair: arguments.repair.is_some(),
             pipeline: pipeline.name,
             pipeline_id: pipeline.id,
             from: survey.from,
@@ -141,6 +166,7 @@ impl PullRequest {
             identity: survey.identity,
             on_conflict: pipeline.on_conflict,
             max_rejects: pipeline.max_rejects,
+            comparing,
             slices,
             scans,
             source_limits: pipeline.source_limits,
@@ -148,6 +174,11 @@ impl PullRequest {
             worker_memory: settings::worker_memory(),
             transform_threads: settings::transform_threads(jobs),
         })
+    }
+
+    /// Whether nothing is written.
+    pub fn is_dry_run(&self) -> bool {
+        self.comparing.as_ref().is_some_and(|comparing| comparing.method.dry_run)
     }
 
     /// The slice of that number.
@@ -169,6 +200,7 @@ impl PullRequest {
     pub fn new_run(&self, leader_pid: i32) -> NewRun<'_> {
         NewRun {
             run_id: self.run_id,
+            kind: kind(self.is_repair),
             pipeline: &self.pipeline,
             pipeline_id: &self.pipeline_id,
             from: self.from,
@@ -205,6 +237,7 @@ fn slices(
             interval: walk.interval,
             blocks: None,
             in_windows: matches!(walk.walk, Walk::Window),
+            compared: false,
             estimated_rows: walk.estimated_rows,
             warning: walk.warning,
             walk: walk.reason,

@@ -5,11 +5,11 @@
 use super::herald::Herald;
 use super::inline::Inline;
 use super::leader::Leader;
-use super::request::{Arguments, CommitMode, PullRequest};
+use super::request::{Arguments, CommitMode, PullRequest, kind};
 use crate::backend::transaction::check_writable;
 use crate::error::{Failure, notice};
 use crate::ledger::{Batch, lock_pipeline};
-use crate::plan::survey;
+use crate::plan::{Covered, Survey, lookback, survey, survey_covered};
 use crate::pool::WorkerPool;
 use crate::threads::FirstConnection;
 use std::sync::Arc;
@@ -34,7 +34,10 @@ impl Run {
     /// # Errors
     /// [`Failure`] for whatever keeps a pull from starting.
     pub fn start(arguments: &Arguments, pool: *mut WorkerPool) -> Result<Run, Failure> {
-        check_writable("pull")?;
+        let is_dry_run = arguments.repair.is_some_and(|method| method.dry_run);
+        if !is_dry_run {
+            check_writable(kind(arguments.repair.is_some()))?;
+        }
         let lock = lock_pipeline(&arguments.pipeline)?;
         // SAFETY: the pool lives in the memory context of the call, and nobody else refers to it
         // yet.
@@ -44,18 +47,20 @@ impl Run {
         let waiting = || match arguments.commit {
             // Nobody could see such a run while it lasts.
             CommitMode::Caller => {}
+            CommitMode::Batch | CommitMode::Slice if is_dry_run => {}
             CommitMode::Batch | CommitMode::Slice => herald.call(),
         };
-        let planned = survey(
-            &arguments.pipeline,
-            arguments.period,
-            arguments.again,
-            page,
-            FirstConnection::Retried { waiting: &waiting },
-        )
-        .and_then(|survey| {
-            let nothing = survey.why_nothing();
-            Ok((PullRequest::new(arguments, survey, herald.run_id())?, nothing))
+        let first = FirstConnection::Retried { waiting: &waiting };
+        let planned = match arguments.repair {
+            None => to_pull(arguments, page, first),
+            Some(_) => to_repair(arguments, first),
+        }
+        .and_then(|(survey, covered)| {
+            let nothing = match arguments.repair {
+                None => survey.why_nothing(),
+                Some(_) => "nothing of the period is pulled".to_owned(),
+            };
+            Ok((PullRequest::new(arguments, survey, covered, herald.run_id())?, nothing))
         });
         let (request, nothing) = planned.inspect_err(|failure| herald.fails(failure))?;
         let request = Arc::new(request);
@@ -90,4 +95,28 @@ impl Run {
             Execution::Caller(inline) => inline.next_batch(),
         }
     }
+}
+
+/// What a pull has to do: what is left of its period, and what its pipeline looks back on.
+fn to_pull(
+    arguments: &Arguments,
+    page: Option<u64>,
+    first: FirstConnection<'_>,
+) -> Result<(Survey, Option<Covered>), Failure> {
+    let Arguments { pipeline, period, again, .. } = arguments;
+    let survey = survey(pipeline, *period, *again, page, first)?;
+    let covered = match lookback(pipeline, period.from)? {
+        Some(before) => Some(survey_covered(pipeline, before, first, false)?.1),
+        None => None,
+    };
+    Ok((survey, covered))
+}
+
+/// What a repair has to do: to compare what is pulled.
+fn to_repair(
+    arguments: &Arguments,
+    first: FirstConnection<'_>,
+) -> Result<(Survey, Option<Covered>), Failure> {
+    let (survey, covered) = survey_covered(&arguments.pipeline, arguments.period, first, true)?;
+    Ok((survey, Some(covered)))
 }

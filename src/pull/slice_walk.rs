@@ -1,5 +1,6 @@
 //! How far a slice is pulled, and what of it is under way.
 
+use super::comparing::RangeRepair;
 use super::context::Counted;
 use super::open_batch::OpenBatch;
 use super::request::PullRequest;
@@ -32,6 +33,8 @@ pub struct SliceWalk {
     pub given_back: bool,
     /// Whether a row was met that the source cannot send: pages are read so that it can be told.
     pub careful: bool,
+    /// The range that is repaired, where the slice is no longer pulled.
+    pub repair: Option<RangeRepair>,
 }
 
 impl SliceWalk {
@@ -50,6 +53,7 @@ impl SliceWalk {
             done: false,
             given_back: false,
             careful: false,
+            repair: None,
         }
     }
 
@@ -67,6 +71,9 @@ impl SliceWalk {
         self.uncommitted.clear();
         self.set_aside.clear();
         self.new_versions = 0;
+        if let Some(repair) = &mut self.repair {
+            repair.deleted = None;
+        }
         std::mem::take(&mut self.counted)
     }
 
@@ -100,6 +107,9 @@ impl SliceWalk {
     /// [`Failure`] where the slice is of no scan that the request has.
     fn range(&self, request: &PullRequest, new_versions: bool) -> Result<WalkRange, Failure> {
         let (slice, end) = (&self.slice, self.slice.interval.to);
+        if let Some(repair) = &self.repair {
+            return Ok(WalkRange::Wanted(repair.wanted.clone()));
+        }
         match (self.watermark, slice.blocks) {
             (Position::Block(from), Some(blocks)) => {
                 let scan = request.scan(blocks.scan_id).cloned();

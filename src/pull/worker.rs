@@ -38,6 +38,9 @@ pub fn work(worker: &Worker<'_>, request: PullRequest) -> Result<(), Failure> {
 /// The first worker writes the run and its slices; the others wait for that.
 fn open(worker: &Worker<'_>, request: &PullRequest) -> Result<(), Failure> {
     let control = worker.control();
+    if request.is_dry_run() {
+        return Ok(());
+    }
     // Held until the process ends.
     in_transaction(|| ledger::lock_as_worker(&request.pipeline, &request.pipeline_id))?;
     if worker.number() == 1 {
@@ -52,6 +55,9 @@ fn open(worker: &Worker<'_>, request: &PullRequest) -> Result<(), Failure> {
 }
 
 fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Result<(), Failure> {
+    if request.is_dry_run() {
+        return compare_all(puller, request);
+    }
     loop {
         puller.context.check_stop()?;
         let worker = puller.context.worker();
@@ -64,6 +70,12 @@ fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Re
         let slice = request
             .slice(slice_no)
             .ok_or_else(|| Failure::internal(format!("no slice {slice_no} in the request")))?;
+        if slice.compared {
+            match puller.compare_slice(slice)? {
+                true => continue,
+                false => return Ok(()),
+            }
+        }
         let mut walk = SliceWalk::new(slice.clone());
         while !walk.is_done() {
             puller.advance(&mut walk)?;
@@ -72,6 +84,18 @@ fn pull_all(puller: &mut Puller<WorkerContext<'_>>, request: &PullRequest) -> Re
             }
         }
     }
+}
+
+/// The same of a run that is not in the ledger: its slices are claimed by number.
+fn compare_all(
+    puller: &mut Puller<WorkerContext<'_>>,
+    request: &PullRequest,
+) -> Result<(), Failure> {
+    while let Some(slice) = request.slice(puller.context.number_batch()) {
+        puller.context.check_stop()?;
+        puller.compare_slice(slice)?;
+    }
+    Ok(())
 }
 
 /// Writes what is left to write: late times, and the run's end where this worker is the one to
@@ -84,6 +108,9 @@ fn close(
     stopped: bool,
 ) {
     let last = worker.control().leave();
+    if request.is_dry_run() {
+        return;
+    }
     let cancelled = pg_compat::was_cancelled();
     let written = undisturbed(|| {
         puller.record_commit_times()?;

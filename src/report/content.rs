@@ -1,7 +1,7 @@
 //! Sentences, lists and tables of a report: the same in the text and on the page.
 
 use super::course::Course;
-use super::facts::{Facts, RunState, Slice, SliceState};
+use super::facts::{Facts, Kind, RunState, Slice, SliceState};
 use super::legible::cut;
 use super::parts::Part;
 use super::words::{self, NOTHING, count, counted, number, percent, span};
@@ -44,6 +44,12 @@ pub fn headline(facts: &Facts) -> String {
     };
     let done = percent(run.share_done);
     match run.state {
+        RunState::Done if run.kind == Kind::Repair && facts.differences.ranges == 0 => {
+            format!("Done in {took}: source and stage do not differ.")
+        }
+        RunState::Done if run.kind == Kind::Repair => {
+            format!("Done: {} in {took}; {rejected}.", differences(facts))
+        }
         RunState::Done if run.rows_read == 0 && run.rows == 0 && run.rejected == 0 => {
             format!("Done in {took}: the source had no rows in this period.")
         }
@@ -95,7 +101,7 @@ pub fn run(facts: &Facts) -> Vec<(&'static str, String)> {
             n => format!("{} batches", count(n as i64)),
         }
     );
-    vec![
+    let mut entries = vec![
         ("period", format!("{} to {}", words::bound(run.from), words::bound(run.to))),
         ("complete up to", words::bound(run.watermark.unwrap_or(run.to))),
         ("done", done),
@@ -107,7 +113,28 @@ pub fn run(facts: &Facts) -> Vec<(&'static str, String)> {
         ("called by", run.caller.clone()),
         ("started", words::clock(run.started_at)),
         ("finished", finished),
-    ]
+    ];
+    if facts.differences.ranges > 0 {
+        entries.insert(3, ("repaired", differences(facts)));
+    }
+    entries
+}
+
+/// Where source and stage differed, and what was done about it.
+fn differences(facts: &Facts) -> String {
+    let all = &facts.differences;
+    let changed = match all.changed {
+        0 => String::new(),
+        n => format!(" ({} changed)", count(n)),
+    };
+    format!(
+        "{} differed, {} missing and {} surplus{changed}, {} pulled, {} deleted",
+        counted(all.ranges, "range"),
+        count(all.missing),
+        count(all.surplus),
+        count(all.pulled),
+        count(all.deleted)
+    )
 }
 
 /// Which way the partitions were walked, the first of each way for all.

@@ -12,6 +12,9 @@ pub struct Facts {
     #[serde(with = "ts_microseconds")]
     pub as_of: DateTime<Utc>,
     pub run: Run,
+    /// Where source and stage differed.
+    #[serde(default)]
+    pub differences: Differences,
     pub shares: Shares,
     pub stage: Stage,
     /// By their numbers.
@@ -34,10 +37,33 @@ pub enum RunState {
     Interrupted,
 }
 
-/// A call of `pull`, its sums, and how far it is.
+/// What was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    #[default]
+    Pull,
+    Repair,
+}
+
+/// Sums over the ranges in which source and stage differed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differences {
+    pub ranges: i64,
+    pub missing: i64,
+    pub surplus: i64,
+    /// Of those, pairs under the same id.
+    pub changed: i64,
+    pub pulled: i64,
+    pub deleted: i64,
+}
+
+/// A call of `pull` or `repair`, its sums, and how far it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     pub run_id: i64,
+    #[serde(default)]
+    pub kind: Kind,
     pub pipeline: String,
     pub state: RunState,
     /// Start of the period, inclusive.

@@ -67,6 +67,8 @@ pub struct Slice {
     pub blocks: Option<Blocks>,
     /// Walked by windows of keys, each read in the order of the heap.
     pub in_windows: bool,
+    /// Pulled before, and now compared with the source.
+    pub compared: bool,
     /// The source's estimate.
     pub estimated_rows: i64,
     /// What the plan warned of.

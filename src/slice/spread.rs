@@ -50,6 +50,7 @@ mod tests {
             interval: Interval::new(at(from), at(to)),
             blocks: None,
             in_windows: false,
+            compared: false,
             estimated_rows,
             warning: None,
             walk: None,

@@ -1,12 +1,11 @@
-//! How many rows a range of time holds, and what their statements come to: the source's side of a
-//! comparison, and the expressions that both sides must share.
+//! What a range of time comes to: how many rows it holds, at which times, and with which statements.
 
 use super::chunk::{from_wire, to_wire};
 use super::connect::Session;
-use super::describe::{StatementKind, WalkTable};
+use super::describe::WalkTable;
 use super::error::SourceError;
 use super::keyset::range_condition;
-use super::sql::{Literals, quote_literal, timestamp_literal};
+use super::sql::{Literals, fill, timestamp_literal};
 use crate::slice::{Edge, Interval};
 use chrono::{DateTime, Utc};
 use std::ops::AddAssign;
@@ -15,6 +14,8 @@ use std::ops::AddAssign;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checksum {
     pub rows: i64,
+    /// The sum of the hashes of their times: rows that came tell from as many that went.
+    pub keys: i128,
     /// The sum of the statements' hashes, in whatever order; 0 where they are not read.
     pub hash: i128,
 }
@@ -22,95 +23,52 @@ pub struct Checksum {
 impl AddAssign for Checksum {
     fn add_assign(&mut self, other: Checksum) {
         self.rows += other.rows;
+        self.keys += other.keys;
         self.hash += other.hash;
     }
 }
 
 impl Checksum {
-    /// From the two columns of a query that ends in a hash expression.
-    pub fn from_columns(rows: i64, hash: &str) -> Option<Checksum> {
-        Some(Checksum { rows, hash: hash.parse().ok()? })
+    /// From the columns of [`sums`].
+    pub fn from_columns(rows: i64, keys: &str, hash: &str) -> Option<Checksum> {
+        Some(Checksum { rows, keys: keys.parse().ok()?, hash: hash.parse().ok()? })
+    }
+
+    /// From a row of the source that has them.
+    ///
+    /// # Errors
+    /// [`SourceError`] where it has not, met while doing `action`.
+    pub fn from_row(action: &str, row: &postgres::Row) -> Result<Checksum, SourceError> {
+        let broken = |message: String| SourceError::permanent(action, "XX000", message);
+        let text = |column: &str| row.try_get::<_, String>(column);
+        let failed = |e: postgres::Error| broken(e.to_string());
+        let rows = row.try_get("rows").map_err(failed)?;
+        let (keys, hash) = (text("keys").map_err(failed)?, text("hash").map_err(failed)?);
+        Checksum::from_columns(rows, &keys, &hash)
+            .ok_or_else(|| broken(format!("{keys} or {hash} is no number")))
     }
 }
 
-/// The hash expression of a count that reads no statement.
-pub const NO_HASH: &str = "'0'";
-
-/// How the statements of a pipeline become text that is the same on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StatementHash {
-    kind: StatementKind,
-    /// Whether jsonb has the same order of keys on both sides.
-    same_order: bool,
-    /// What the mapping puts in the place of no statement.
-    default: Option<String>,
+/// The select list that a [`Checksum`] is made of, over rows whose times and statements' hashes are these
+/// expressions; without `hash`, an index alone can answer it.
+pub fn sums(timestamp: &str, hash: Option<&str>) -> String {
+    fill(include_str!("../../sql/compare/sums.sql"), |name| match name {
+        "timestamp" => timestamp,
+        _ => hash.unwrap_or("0"),
+    })
 }
 
-impl StatementHash {
-    /// For statements of `kind` in a source database of `encoding`.
-    pub fn new(kind: StatementKind, encoding: &str, default: Option<&str>) -> StatementHash {
-        StatementHash {
-            kind,
-            // jsonb keeps keys by the length and value of their bytes. SQL_ASCII is bytes as they
-            // are, and what arrived at the stage was UTF-8.
-            same_order: matches!(encoding, "UTF8" | "SQL_ASCII"),
-            default: default.map(quote_literal),
-        }
-    }
-
-    /// The sum of hashes over the source's `column`.
-    pub fn of_source(&self, column: &str) -> String {
-        match self.kind {
-            StatementKind::Jsonb => self.of_jsonb(column),
-            StatementKind::Text => self.of_jsonb(&format!("{column}::pg_catalog.jsonb")),
-        }
-    }
-
-    /// The sum of hashes over the target's `column`, be it jsonb, json or text.
-    pub fn of_target(&self, column: &str) -> String {
-        self.of_jsonb(&format!("{column}::pg_catalog.jsonb"))
-    }
-
-    /// The sum of hashes over a text `column` that has the statements as the source sent them.
-    pub fn of_sent(&self, column: &str) -> String {
-        match self.kind {
-            // It is jsonb's text already, and the stage's jsonb may not be able to hold it.
-            StatementKind::Jsonb if self.same_order => self.of_text(&match &self.default {
-                Some(default) => {
-                    format!("coalesce({column}, {default}::pg_catalog.jsonb::pg_catalog.text)")
-                }
-                None => column.to_owned(),
-            }),
-            _ => self.of_jsonb(&format!("{column}::pg_catalog.jsonb")),
-        }
-    }
-
-    fn of_jsonb(&self, value: &str) -> String {
-        let value = match &self.default {
-            Some(default) => format!("coalesce({value}, {default}::pg_catalog.jsonb)"),
-            None => value.to_owned(),
-        };
-        if self.same_order {
-            return self.of_text(&format!("({value})::pg_catalog.text"));
-        }
-        self.of_text(&format!(include_str!("../../sql/source/statement_paths.sql"), value = value))
-    }
-
-    fn of_text(&self, text: &str) -> String {
-        format!(include_str!("../../sql/source/statement_hash.sql"), text = text)
-    }
-}
-
-/// The query for a range's checksum; with [`NO_HASH`] an index alone can answer it.
-pub fn checksum_query(table: &WalkTable, range: &Interval, hash: &str) -> String {
+/// The query for a range's checksum.
+pub fn checksum_query(table: &WalkTable, range: &Interval, hash: Option<&str>) -> String {
     format!(
-        "select pg_catalog.count(*), {hash} from {} where {}",
+        "select {} from {} where {}",
+        sums(&table.timestamp, hash),
         table.sql_name,
         range_condition(table, range, &mut Literals)
     )
 }
 
-/// Counts the rows of `[from, to)`.
+/// Sums up the rows of `[from, to)`; `hash` is an expression over their columns.
 ///
 /// # Errors
 /// [`SourceError`] as the source reports it.
@@ -118,17 +76,14 @@ pub fn checksum(
     session: &mut Session,
     table: &WalkTable,
     (from, to): (DateTime<Utc>, DateTime<Utc>),
-    hash: &str,
+    hash: Option<&str>,
 ) -> Result<Checksum, SourceError> {
     let action = "count a slice of the source";
     let range = Interval::new(Edge::Before(from), Edge::Before(to));
     let row = session
         .one(action, &checksum_query(table, &range, hash))
-        .map_err(|error| with_way_out(error, hash))?;
-    let broken = |message: String| SourceError::permanent(action, "XX000", message);
-    let rows: i64 = row.try_get(0).map_err(|e| broken(e.to_string()))?;
-    let hash: String = row.try_get(1).map_err(|e| broken(e.to_string()))?;
-    Checksum::from_columns(rows, &hash).ok_or_else(|| broken(format!("{hash} is no number")))
+        .map_err(|error| if hash.is_some() { with_way_out(error) } else { error })?;
+    Checksum::from_row(action, &row)
 }
 
 /// The actors of a timestamp, at most ten.
@@ -153,9 +108,8 @@ pub fn actors_at(
 }
 
 /// Where a statement is no jsonb, and only the hash needs it to be.
-fn with_way_out(error: SourceError, hash: &str) -> SourceError {
-    let odd = hash != NO_HASH && is_about_a_value(&error.sqlstate);
-    if odd { error.with_hint(COUNT_INSTEAD) } else { error }
+fn with_way_out(error: SourceError) -> SourceError {
+    if is_about_a_value(&error.sqlstate) { error.with_hint(COUNT_INSTEAD) } else { error }
 }
 
 /// Whether an error is one of a single value: a bad one (class 22), one beyond a limit (54), or one that

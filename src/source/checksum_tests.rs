@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::StatementKind;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
@@ -84,39 +85,14 @@ fn table() -> WalkTable {
 #[test]
 fn a_count_names_no_column_but_the_timestamp() {
     let range = Interval::new(Edge::Before(at(0)), Edge::Before(at(1_000_000)));
-    assert_eq!(
-        checksum_query(&table(), &range, NO_HASH),
-        "select pg_catalog.count(*), '0' from acid.lrs \
-         where \"time\" >= '1970-01-01 00:00:00.000000+00'::pg_catalog.timestamptz \
-         and \"time\" < '1970-01-01 00:00:01.000000+00'::pg_catalog.timestamptz"
+    let sql = checksum_query(&table(), &range, None);
+    assert!(!sql.contains("statement\"") && !sql.contains("actor"), "{sql}");
+    assert!(
+        sql.ends_with(
+            "from acid.lrs \
+             where \"time\" >= '1970-01-01 00:00:00.000000+00'::pg_catalog.timestamptz \
+             and \"time\" < '1970-01-01 00:00:01.000000+00'::pg_catalog.timestamptz"
+        ),
+        "{sql}"
     );
-}
-
-#[test]
-fn statements_are_hashed_as_jsonb_on_both_sides() {
-    let jsonb = StatementHash::new(StatementKind::Jsonb, "UTF8", None);
-    assert!(jsonb.of_source("\"s\"").contains("(\"s\")::pg_catalog.text"));
-    assert!(jsonb.of_sent("s").contains("coalesce(s, '')"));
-    let text = StatementHash::new(StatementKind::Text, "UTF8", None);
-    assert!(text.of_source("\"s\"").contains("(\"s\"::pg_catalog.jsonb)::pg_catalog.text"));
-    assert_eq!(text.of_source("x"), text.of_target("x"));
-    assert_eq!(text.of_source("x"), text.of_sent("x"));
-}
-
-#[test]
-fn another_encoding_takes_the_order_of_keys_out_of_the_hash() {
-    for (encoding, by_path) in [("UTF8", false), ("SQL_ASCII", false), ("EUC_KR", true)] {
-        let hash = StatementHash::new(StatementKind::Jsonb, encoding, None);
-        assert_eq!(hash.of_source("x").contains("recursive"), by_path, "{encoding}");
-        assert_eq!(hash.of_target("x").contains("recursive"), by_path, "{encoding}");
-        assert_eq!(hash.of_sent("x").contains("recursive"), by_path, "{encoding}");
-    }
-}
-
-#[test]
-fn the_mappings_default_stands_in_for_no_statement() {
-    let hash = StatementHash::new(StatementKind::Jsonb, "UTF8", Some("{\"a\": 'b'}"));
-    for sql in [hash.of_source("x"), hash.of_target("x"), hash.of_sent("x")] {
-        assert!(sql.contains("'{\"a\": ''b''}'::pg_catalog.jsonb"), "{sql}");
-    }
 }

@@ -53,6 +53,11 @@ impl Clock {
         })
     }
 
+    /// Everything committed before it is visible; `None`: nothing is known of that.
+    pub fn seen(&self) -> Option<DateTime<Utc>> {
+        self.seen
+    }
+
     /// The same, where the rows come by a subscription that has worked off what came up to `heard`.
     pub fn of_subscriber(self, heard: DateTime<Utc>) -> Clock {
         Clock { subscriber: true, seen: self.seen.map(|seen| seen.min(heard)), ..self }

@@ -33,6 +33,20 @@ pub fn timestamp_literal(timestamp: DateTime<Utc>) -> String {
     )
 }
 
+/// Puts a value in the place of each name in braces. In one pass: what is put there may hold braces.
+pub fn fill<S: AsRef<str>>(template: &str, value: impl Fn(&str) -> S) -> String {
+    let mut sql = String::with_capacity(2 * template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}').unwrap_or((after, ""));
+        sql.push_str(before);
+        sql.push_str(value(name).as_ref());
+        rest = tail;
+    }
+    sql.push_str(rest);
+    sql
+}
+
 /// Where the values of a query stand.
 pub trait Values {
     /// What stands for `timestamp` in the text.
@@ -65,6 +79,7 @@ enum Parameter {
     Timestamp(DateTime<Utc>),
     Timestamps(Vec<DateTime<Utc>>),
     Integer(i64),
+    Integers(Vec<i64>),
     Places(Places),
 }
 
@@ -76,12 +91,14 @@ impl Parameters {
                 Parameter::Timestamp(timestamp) => timestamp,
                 Parameter::Timestamps(timestamps) => timestamps,
                 Parameter::Integer(integer) => integer,
+                Parameter::Integers(integers) => integers,
                 Parameter::Places(places) => places,
             };
             let of = match parameter {
                 Parameter::Timestamp(_) => Type::TIMESTAMPTZ,
                 Parameter::Timestamps(_) => Type::TIMESTAMPTZ_ARRAY,
                 Parameter::Integer(_) => Type::INT8,
+                Parameter::Integers(_) => Type::INT8_ARRAY,
                 Parameter::Places(_) => Type::TID_ARRAY,
             };
             (value, of)
@@ -91,6 +108,11 @@ impl Parameters {
     /// What stands for an array of `timestamps` in the text.
     pub fn timestamps(&mut self, timestamps: &[DateTime<Utc>]) -> String {
         self.add(Parameter::Timestamps(timestamps.to_vec()), "timestamptz[]")
+    }
+
+    /// What stands for an array of `integers` in the text.
+    pub fn integers(&mut self, integers: &[i64]) -> String {
+        self.add(Parameter::Integers(integers.to_vec()), "int8[]")
     }
 
     /// What stands for an array of tid in the text.

@@ -8,7 +8,7 @@ use super::key_progress::KeyProgress;
 use super::page_reader::{HandOver, PageReader};
 use super::walk_request::{StreamItem, WalkRange, WalkRequest};
 use super::window::WindowWidth;
-use super::{heap_walk, key_walk};
+use super::{heap_walk, key_walk, wanted};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a worker keeps its session between two slices.
@@ -53,6 +53,7 @@ pub fn walk(
         WalkRange::Heap { scan, blocks, new_versions } => {
             heap_walk::walk(&mut reader, scan, *blocks, *new_versions)?
         }
+        WalkRange::Wanted(wanted) => Some(wanted::walk(&mut reader, wanted)?),
     };
     let mut session = reader.session;
     if let Some(end) = end {

@@ -5,6 +5,7 @@ use super::describe::WalkTable;
 use super::options::ConnectSpec;
 use super::throttle::Throttle;
 use crate::slice::{Blocks, HeapScan, Interval, Key, Position};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// What the reader is to do; travels to its thread.
@@ -36,6 +37,17 @@ pub enum WalkRange {
         /// Whether the scan has met row versions that are newer than it is.
         new_versions: bool,
     },
+    /// Rows that a comparison found missing in the target.
+    Wanted(Wanted),
+}
+
+/// Rows that are wanted one by one.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The hash of a row's statement, as SQL of the source.
+    pub hash: String,
+    /// Timestamp, hash, and how many of those that are alike.
+    pub rows: Vec<(DateTime<Utc>, i64, i64)>,
 }
 
 /// What the reader hands over, in the order of the walk.

@@ -74,6 +74,16 @@ impl SourceClient {
         })
     }
 
+    /// Calls over the session that is parked, or one that leads where `connect` does.
+    ///
+    /// # Errors
+    /// None; as [`SourceClient::new`].
+    pub fn over(parking: Parking, connect: ConnectSpec, purpose: &str) -> Result<Self, Failure> {
+        let until = connect.committed_until;
+        let client = SourceClient::new(Box::new(move || Ok(connect.clone())), purpose)?;
+        Ok(SourceClient { parking, ..client.relying_on(until) })
+    }
+
     /// Has every session that is opened from now on show what was committed before `until`, as the
     /// source did when it was asked first; see [`ConnectSpec::committed_until`].
     pub fn relying_on(mut self, until: Option<DateTime<Utc>>) -> Self {

@@ -7,6 +7,8 @@ use crate::error::Failure;
 pub enum Level {
     Count,
     Hash,
+    /// By hashes, down to the rows that differ.
+    Keys,
 }
 
 impl Level {
@@ -18,8 +20,9 @@ impl Level {
         match word {
             "count" => Ok(Level::Count),
             "hash" => Ok(Level::Hash),
+            "keys" => Ok(Level::Keys),
             _ => Err(Failure::argument(format!("level => '{word}' is not known"))
-                .with_detail("It is 'count' (the numbers of rows) or 'hash' (the statements too).")
+                .with_detail("It is 'count' (the numbers of rows and their times), 'hash' (the statements too) or 'keys' (which statements differ).")
                 .with_hint("select * from lrs_extract.verify('2025-03-01', '2025-04-01', level => 'hash');")),
         }
     }

@@ -1,210 +1,207 @@
-//! The slices of a period compared, one after the other.
+//! The slices of a period compared, by the caller's backend or by workers.
 
-use super::expressions::{Hashes, statement_column, timestamp_column};
+use super::comparer::{Comparison, SliceComparer, VerifiedSlice};
 use super::level::Level;
-use super::source_count::SourceCount;
+use super::parallel::{VerifyRequest, Workers};
+use super::queries::{Queries, Within};
+use super::sides::{Compared, Ids, Sides, statement_column};
 use crate::backend::role::{check_encoding, current_role};
-use crate::backend::time::{Period, to_server};
-use crate::backend::transaction::Subtransaction;
-use crate::error::{Failure, warning};
-use crate::ledger::{self, Pipeline};
-use crate::load::{self, Target};
+use crate::backend::time::Period;
+use crate::error::{Failure, notice, warning};
+use crate::ledger::Pipeline;
+use crate::load;
 use crate::plan::{Coverage, LayoutQuery, directions, runs_that_count};
-use crate::slice::PlannedSlice;
-use crate::source::{COUNT_INSTEAD, Checksum, NO_HASH, is_about_a_value};
-use crate::threads::{ClientWatch, FirstConnection, RetryPolicy, SourceClient};
-use chrono::{DateTime, TimeDelta, Utc};
+use crate::pool::{Caller, WorkerPool};
+use crate::slice::{Edge, Interval};
+use crate::source::{Digest, KeyIndex, TimeRange, estimates};
+use crate::threads::{FirstConnection, RetryPolicy, SourceClient};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
-/// A slice on both sides.
-pub struct Comparison {
-    pub partition: String,
-    pub from: DateTime<Utc>,
-    pub to: DateTime<Utc>,
-    pub source_rows: i64,
-    pub target_rows: i64,
-    pub rejected_rows: i64,
-    /// Whether target and rejects together hold what the source holds.
-    pub ok: bool,
+/// How often the caller hears how long it will take.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// For the plan of the page that shows which index serves.
+const TYPICAL_PAGE: u64 = 50_000;
+
+/// What is verified, and how.
+pub struct VerifyArguments {
+    pub pipeline: String,
+    pub period: Period,
+    pub level: Level,
+    /// Workers; 1: the caller's own backend.
+    pub jobs: u16,
+    /// Differing rows that are shown, with [`Level::Keys`].
+    pub max_rows: usize,
 }
 
-/// A verification under way.
+/// A verification under way: an iterator over slices, or over the rows that differ.
 pub struct Verification {
-    source: SourceCount,
-    target: Target,
-    /// The target's column that has the rows' time.
-    timestamp: String,
-    target_hash: String,
-    sent_hash: String,
-    pipeline_id: String,
-    /// Whose rejects count.
-    runs: Vec<i64>,
+    comparer: SliceComparer<'static>,
+    workers: Option<Workers>,
+    slices: Vec<VerifiedSlice>,
+    /// The next to be compared.
+    next: usize,
     level: Level,
-    slices: std::vec::IntoIter<PlannedSlice>,
+    /// Differing rows that may still be shown.
+    rows_left: usize,
+    queue: VecDeque<Comparison>,
+    progress: Progress,
 }
 
 impl Verification {
-    /// Prepares the verification of `period`.
+    /// Prepares a verification. `pool` is empty, and lives in the memory context of the call.
     ///
     /// # Errors
     /// [`Failure`] for whatever keeps it from starting.
-    pub fn start(pipeline: &str, period: Period, level: Level) -> Result<Verification, Failure> {
+    pub fn start(
+        arguments: &VerifyArguments,
+        pool: *mut WorkerPool,
+    ) -> Result<Verification, Failure> {
         check_encoding()?;
         let role = current_role();
-        let pipeline = Pipeline::read(pipeline)?;
+        let pipeline = Pipeline::read(&arguments.pipeline)?;
         let target = load::describe(&pipeline.target_table, role)?;
-        let timestamp = timestamp_column(&pipeline, &target)?;
-        let statement = match level {
-            Level::Count => None,
-            Level::Hash => Some(statement_column(&pipeline, &target)?),
-        };
+        let hashed = arguments.level != Level::Count;
+        let statement = if hashed { Some(statement_column(&pipeline, &target)?) } else { None };
         let client = SourceClient::new(directions(&pipeline.server, role), "verify")?;
         let retry = || RetryPolicy::of(&pipeline.source_limits);
-        let query = LayoutQuery::new(&pipeline, &[], period, Coverage::default());
-        let layout = client
-            .call_with_retry(retry(), FirstConnection::Once, move |session| query.run(session))?;
+        let query = LayoutQuery::new(&pipeline, &[], arguments.period, Coverage::default());
+        let stage = load::stage_digest()?;
+        // Only many small ranges need an index.
+        let page = (arguments.level == Level::Keys).then_some(TYPICAL_PAGE);
+        let (layout, digest, estimates) =
+            client.call_with_retry(retry(), FirstConnection::Once, move |session| {
+                let layout = query.run(session)?;
+                let interval = |from, to| Interval::new(Edge::Before(from), Edge::Before(to));
+                let intervals: Vec<_> =
+                    layout.slices.iter().map(|slice| interval(slice.from, slice.to)).collect();
+                let table = layout.table.for_walk();
+                let estimates = estimates(session, &table, &intervals, page)?;
+                Ok((layout, Digest::of_both(stage, session)?, estimates))
+            })?;
         layout.notify();
-        let client = client.relying_on(layout.settled.committed_until);
-        let hashes = Hashes::of(statement, &layout);
+        let until = layout.settled.committed_until;
         let table = layout.table.for_walk();
+        let compared = Compared {
+            pipeline: &pipeline,
+            target: &target,
+            table: &table,
+            encoding: &layout.table.encoding,
+            digest,
+            source_has_index: estimates.iter().all(|one| one.index != KeyIndex::Missing),
+            runs: &runs_that_count(&pipeline, &target)?,
+        };
+        let sides = Sides::of(&compared, statement.as_ref(), Ids::Whole)?;
+        let slices: Vec<_> = layout
+            .slices
+            .into_iter()
+            .zip(estimates)
+            .map(|(slice, estimate)| VerifiedSlice {
+                partition: slice.partition,
+                range: TimeRange { from: slice.from, to: slice.to },
+                estimated_rows: estimate.rows,
+            })
+            .collect();
+        let jobs = usize::from(arguments.jobs).min(slices.len());
+        let workers = if jobs > 1 {
+            target.check_seen_by_workers()?;
+            let request = VerifyRequest {
+                caller: Caller::of_this_session()?,
+                pipeline: pipeline.name.clone(),
+                server: pipeline.server.clone(),
+                source_limits: pipeline.source_limits.clone(),
+                committed_until: until,
+                sides: sides.clone(),
+                table: table.clone(),
+                target: target.sql_name.clone(),
+                hashed,
+                slices: slices.clone(),
+            };
+            Some(Workers::start(pool, &request, jobs)?)
+        } else {
+            None
+        };
+        let inquiry =
+            Queries::new(client.relying_on(until), retry(), &pipeline.name, Within::Caller);
+        let warn = Box::new(|text: &str| warning(text));
         Ok(Verification {
-            source: SourceCount::new(client, retry(), table, hashes.source, &pipeline.name),
-            target_hash: hashes.target,
-            sent_hash: hashes.sent,
-            level,
-            runs: runs_that_count(&pipeline, &target)?,
-            target,
-            timestamp,
-            pipeline_id: pipeline.id,
-            slices: layout.slices.into_iter(),
+            comparer: SliceComparer::new(inquiry, sides, table, target.sql_name, hashed, warn),
+            workers,
+            progress: Progress::new(&slices),
+            slices,
+            next: 0,
+            level: arguments.level,
+            rows_left: arguments.max_rows,
+            queue: VecDeque::new(),
         })
     }
 
-    /// Compares the next slice; `None` at the end of the period.
+    /// The next slice, or the next row that differs; `None` at the end.
     ///
     /// # Errors
     /// [`Failure`] when one side cannot be counted.
     pub fn next_comparison(&mut self) -> Result<Option<Comparison>, Failure> {
-        self.slices.next().map(|slice| self.compare(slice)).transpose()
-    }
-
-    fn compare(&mut self, slice: PlannedSlice) -> Result<Comparison, Failure> {
-        let (from, to) = (slice.from, slice.to);
-        // The stage first: what it refuses needs no work of the source.
-        let stage = match self.count_stage((from, to), self.level) {
-            Err(failure) if self.is_odd(&failure) => {
-                self.tell_of_stage(&slice, &failure)?;
-                Err(self.count_stage((from, to), Level::Count)?)
+        loop {
+            if let Some(comparison) = self.queue.pop_front() {
+                return Ok(Some(comparison));
             }
-            counted => Ok(counted?),
-        };
-        let source = match self.source.checksum(from, to) {
-            Err(failure) if self.is_odd(&failure) => {
-                self.tell_of_source(&slice, &failure)?;
-                self.source.rows(from, to).map(|rows| (rows, None))
+            let Some(slice) = self.slices.get(self.next).cloned() else { return Ok(None) };
+            self.next += 1;
+            let comparison = match &mut self.workers {
+                Some(workers) => workers.comparison(self.next, &slice)?,
+                None => self.comparer.compare(&slice)?,
+            };
+            self.progress.tell(&slice, self.next, self.slices.len());
+            if self.level != Level::Keys {
+                return Ok(Some(comparison));
             }
-            counted => counted.map(|sum| (sum.rows, Some(sum))),
-        };
-        let (source_rows, source) = source.map_err(|failure| {
-            failure.with_more_detail(&format!(
-                "While counting {} from {from} to {to}.",
-                slice.partition
-            ))
-        })?;
-        let ok = stage.as_ref().is_ok_and(|(target, rejected)| {
-            let mut stage = *target;
-            stage += *rejected;
-            source == Some(stage)
-        });
-        let (Ok((target, rejected)) | Err((target, rejected))) = stage;
-        Ok(Comparison {
-            partition: slice.partition,
-            from,
-            to,
-            source_rows,
-            target_rows: target.rows,
-            rejected_rows: rejected.rows,
-            ok,
-        })
-    }
-
-    /// Whether statements are read, and one of them is what `failure` is about.
-    fn is_odd(&self, failure: &Failure) -> bool {
-        self.level == Level::Hash && is_about_a_value(&failure.sqlstate)
-    }
-
-    /// Names the row of the source that cannot be hashed; its slice is not ok, the others are compared.
-    fn tell_of_source(&mut self, slice: &PlannedSlice, failure: &Failure) -> Result<(), Failure> {
-        let source = &mut self.source;
-        let found = narrowed(slice, |(from, to)| source.checksum(from, to).map(|_| ()))?;
-        let actors = source.actors_at(found)?;
-        let actor = |actor: Option<i64>| actor.map_or("null".to_owned(), |a| a.to_string());
-        let actors = actors.into_iter().map(actor).collect::<Vec<_>>().join(", ");
-        warn_of(
-            slice,
-            failure,
-            &format!("the source's row with timestamp {found}, actor {actors}"),
-        );
-        Ok(())
-    }
-
-    /// The same of the target or of `reject`.
-    fn tell_of_stage(&self, slice: &PlannedSlice, failure: &Failure) -> Result<(), Failure> {
-        let found = narrowed(slice, |range| self.count_stage(range, Level::Hash).map(|_| ()))?;
-        let place = format!(
-            "a row of {} or of lrs_extract.reject with timestamp {found}",
-            self.target.sql_name
-        );
-        warn_of(slice, failure, &place);
-        Ok(())
-    }
-
-    /// Counts a range's rows in the target and in `reject`.
-    fn count_stage(
-        &self,
-        (from, to): (DateTime<Utc>, DateTime<Utc>),
-        level: Level,
-    ) -> Result<(Checksum, Checksum), Failure> {
-        let bound = |t| to_server(t).ok_or_else(|| Failure::internal("a slice without a bound"));
-        let period = Period { from: bound(from)?, to: bound(to)? };
-        let _watch = ClientWatch::start()?;
-        let [of_target, sent] = match level {
-            Level::Count => [NO_HASH, NO_HASH],
-            Level::Hash => [self.target_hash.as_str(), self.sent_hash.as_str()],
-        };
-        let count = || {
-            let target = load::checksum(&self.target, &self.timestamp, of_target, period)?;
-            let rejected = ledger::rejected(&self.pipeline_id, &self.runs, sent, period)?;
-            Ok::<_, Failure>((target, rejected))
-        };
-        match level {
-            Level::Count => count(),
-            // A text column may hold what is no jsonb.
-            Level::Hash => Subtransaction::run(count)?,
+            if !comparison.ok {
+                self.show_rows(&slice)?;
+            }
         }
+    }
+
+    fn show_rows(&mut self, slice: &VerifiedSlice) -> Result<(), Failure> {
+        let (rows, more) = self.comparer.differing_rows(slice, self.rows_left)?;
+        self.rows_left -= rows.len();
+        self.queue.extend(rows);
+        if more || self.rows_left == 0 && self.next < self.slices.len() {
+            warning(&format!(
+                "max_rows rows are shown, and the rest from {} on is not looked into; verify with the level 'hash' shows which slices differ",
+                slice.range.from
+            ));
+            self.next = self.slices.len();
+        }
+        Ok(())
     }
 }
 
-/// The microsecond of the slice at which `count` fails first because of a value.
-fn narrowed(
-    slice: &PlannedSlice,
-    mut count: impl FnMut((DateTime<Utc>, DateTime<Utc>)) -> Result<(), Failure>,
-) -> Result<DateTime<Utc>, Failure> {
-    let (mut from, mut to) = (slice.from, slice.to);
-    while let Some(half) = (to - from).num_microseconds().map(|wide| wide / 2).filter(|n| *n > 0) {
-        let middle = from + TimeDelta::microseconds(half);
-        match count((from, middle)) {
-            Ok(()) => from = middle,
-            Err(failure) if is_about_a_value(&failure.sqlstate) => to = middle,
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(from)
+/// How far a verification is, by the source's estimates.
+struct Progress {
+    begun: Instant,
+    told: Instant,
+    estimated: i64,
+    done: i64,
 }
 
-fn warn_of(slice: &PlannedSlice, failure: &Failure, row: &str) {
-    let PlannedSlice { partition, from, to, .. } = slice;
-    warning(&format!(
-        "statements of {partition} from {from} to {to} cannot be compared: {} (SQLSTATE {}), met first at {row}; {COUNT_INSTEAD}",
-        failure.message, failure.sqlstate
-    ));
+impl Progress {
+    fn new(slices: &[VerifiedSlice]) -> Progress {
+        let estimated = slices.iter().map(|slice| slice.estimated_rows.max(1)).sum();
+        Progress { begun: Instant::now(), told: Instant::now(), estimated, done: 0 }
+    }
+
+    fn tell(&mut self, slice: &VerifiedSlice, compared: usize, all: usize) {
+        self.done += slice.estimated_rows.max(1);
+        if self.told.elapsed() < TELL_EVERY || compared == all {
+            return;
+        }
+        self.told = Instant::now();
+        let share = self.done as f64 / self.estimated.max(1) as f64;
+        let left = self.begun.elapsed().as_secs_f64() * (1.0 - share) / share.max(0.001);
+        notice(&format!(
+            "{compared} of {all} slices compared, {:.0} % of the estimated rows, about {left:.0} s left",
+            share * 100.0
+        ));
+    }
 }

@@ -22,6 +22,8 @@ mod memory;
 mod never_twice;
 mod nothing_in_silence;
 mod rejects;
+mod repair_properties;
+mod repair_recovery;
 mod resume;
 mod settle;
 mod source_unharmed;

@@ -11,5 +11,6 @@ mod silence;
 mod source_shapes;
 mod source_trouble;
 mod standby;
+mod standby_repair;
 mod subscriber;
 mod tls;

@@ -244,8 +244,7 @@ fn analyst(fixture: &Fixture, grants: &str) -> Client {
     fixture.stage_as(&role, "x")
 }
 
-const MAY_CALL: &str =
-    "grant execute on function lrs_extract.verify(timestamptz, timestamptz, text, text) to ROLE;";
+const MAY_CALL: &str = "grant execute on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) to ROLE;";
 const MAY_SELECT: &str = "grant select on pipeline.aidt_raw to ROLE;";
 
 fn pulled_fixture() -> Fixture {

@@ -129,6 +129,62 @@ fn every_night() {
 }
 
 #[test]
+fn what_came_late_is_there_in_the_morning() {
+    let fixture = Fixture::with(&Rows::of(10));
+    fixture.on_source(
+        "create table acid.recent partition of acid.lrs_statement_new
+             for values from (date_trunc('day', now()) - interval '40 days') to (now() + interval '1 day');
+         grant select on acid.recent to reader",
+    );
+    let statements = |from: &str, first: i32, rows: i32| {
+        fixture.on_source(&format!(
+            "insert into acid.lrs_statement_new
+             select date_trunc('day', now()) - interval '{from}' + n * interval '1 hour', acid.statement({first} + n, false), n
+               from generate_series(0, {rows} - 1) n"
+        ));
+    };
+    let rows = || fixture.stage_value("select count(*) from pipeline.aidt_raw");
+    let [nightly, job, lookback] = recipe("Bring what came late")[..] else {
+        panic!("three blocks")
+    };
+    statements("3 days", 1, 48);
+    fixture.on_stage(
+        "select lrs_extract.pull(date_trunc('day', now()) - interval '31 days', date_trunc('day', now()) - interval '1 day')",
+    );
+    assert_eq!(rows(), "48");
+    statements("70 hours", 1_000, 10);
+    statements("1 day", 2_000, 20);
+    psql(&fixture, nightly);
+    assert_eq!(rows(), "78");
+    statements("71 hours", 3_000, 5);
+    let job = scheduled(job).to_owned();
+    psql(&fixture, &job);
+    assert_eq!(rows(), "83");
+    psql(&fixture, lookback);
+    statements("69 hours", 4_000, 5);
+    psql(&fixture, nightly.lines().next().expect("the pull"));
+    assert_eq!(rows(), "88");
+}
+
+#[test]
+fn what_production_erased_is_erased() {
+    let fixture = Fixture::with(&Rows::of(2_000));
+    fixture.pull_all();
+    fixture.on_source(
+        "delete from acid.lrs_statement_new where (full_statement ->> 'serial')::int8 % 400 = 7;
+         update acid.lrs_statement_new set full_statement = full_statement - 'actor'
+          where (full_statement ->> 'serial')::int8 % 500 = 9",
+    );
+    let erasure = recipe("Erase what production erased")[0];
+    let first = erasure.lines().next().expect("the dry run");
+    assert_ne!(psql(&fixture, first), "");
+    assert_eq!(fixture.target_rows(), 2_000);
+    psql(&fixture, erasure);
+    fixture.assert_all_rows();
+    assert_eq!(psql(&fixture, erasure), "");
+}
+
+#[test]
 fn a_day_once_more() {
     let fixture = Fixture::with(&Rows::of(3_000).odd_ids_every(10));
     assert!(fixture.pull_all().rejected > 0);
@@ -188,6 +244,9 @@ fn proof_that_all_is_there() {
     for check in &checks {
         assert_ne!(psql(&fixture, check), "", "{check}");
     }
+    let [_, differing, by_workers] = recipe("Verify a period")[..] else { panic!("three blocks") };
+    assert!(psql(&fixture, differing).contains("|missing|"));
+    assert!(psql(&fixture, by_workers).contains(",f,"));
 }
 
 #[test]

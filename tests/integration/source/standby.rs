@@ -19,7 +19,7 @@ fn fixture_on_a_standby(settings: &str) -> (Fixture, Server) {
     (fixture, standby)
 }
 
-fn fixture_before_its_standby() -> Fixture {
+pub fn fixture_before_its_standby() -> Fixture {
     let fixture = Fixture::on(Pair::own(), &Rows::of(0));
     fixture.on_source(&format!(
         "create table acid.lrs_statement_later partition of acid.lrs_statement_new
@@ -41,7 +41,7 @@ fn let_the_reader_see_the_receiver(fixture: &Fixture) {
 }
 
 /// So many rows of this moment, on the primary, in one transaction.
-fn insert_fresh(fixture: &Fixture, rows: u32) {
+pub fn insert_fresh(fixture: &Fixture, rows: u32) {
     fixture.on_source(&format!(
         "insert into acid.lrs_statement_new
          select now(), acid.statement(nextval('acid.serial'), false), n from generate_series(1, {rows}) n"
@@ -82,11 +82,11 @@ fn assert_comes_later(fixture: &Fixture, standby: &Server, hold: impl Fn(), rele
     assert_fresh_rows_are_equal(fixture);
 }
 
-fn pause(standby: &Server) {
+pub fn pause(standby: &Server) {
     on(standby, "select pg_wal_replay_pause()");
 }
 
-fn resume(standby: &Server) {
+pub fn resume(standby: &Server) {
     on(standby, "select pg_wal_replay_resume()");
 }
 
