@@ -15,6 +15,13 @@ select cron.schedule('lrs-nightly', '0 2 * * *', $job$
   select lrs_extract.pull(date_trunc('day', now()) - interval '7 days', date_trunc('day', now()), 50000)
 $job$);
 
+-- After it: what came late, under the true times of devices that were offline. The last thirty days
+-- are compared by counts, and what is missing is pulled. A job that comes while the pull still runs is
+-- refused; the next night's makes up for it.
+select cron.schedule('lrs-late', '0 4 * * *', $job$
+  select lrs_extract.repair(date_trunc('day', now()) - interval '30 days', date_trunc('day', now()))
+$job$);
+
 -- A backfill, a month a night: each evening the oldest month that is not yet done. What an evening
 -- leaves unfinished, because it was stopped or failed, the next goes on with.
 select cron.schedule('lrs-backfill', '0 20 * * *', $job$

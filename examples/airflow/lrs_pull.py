@@ -1,6 +1,7 @@
-"""Every night the day that is over, pulled from the source into the stage.
+"""Every night the day that is over, pulled from the source into the stage, and what came late to the
+days before.
 
-The stage does the work: the task is one SQL statement, and no row passes through Airflow. A task
+The stage does the work: a task is one SQL statement, and no row passes through Airflow. A task
 that is tried again, or that Airflow runs twice, does no harm: pull leaves out what is covered, goes
 on from where it was cut off, and refuses to run beside itself.
 
@@ -37,6 +38,26 @@ select count(*) as batches, sum(rows)::bigint as rows, sum(rejected)::bigint as 
   from lrs_extract.pull({PERIOD}, batch => 50000)
 """
 
+# The days before, in which statements of devices that were offline arrive under their true times.
+LATE = (
+    f"'{{{{ data_interval_start.in_timezone('{TIMEZONE}').start_of('day').subtract(days=30) }}}}', "
+    f"'{{{{ data_interval_end.in_timezone('{TIMEZONE}').start_of('day') }}}}'"
+)
+
+REPAIR = f"""
+select count(*) as ranges, coalesce(sum(pulled), 0)::bigint as pulled, coalesce(sum(surplus), 0)::bigint as surplus
+  from lrs_extract.repair({LATE})
+"""
+
+# What both tasks have in common.
+STATEMENT = {
+    # What the workers commit stays, whatever becomes of this session.
+    "autocommit": True,
+    # The NOTICEs of the call, into the task's log.
+    "hook_params": {"enable_log_db_messages": True},
+    "show_return_value_in_logs": True,
+}
+
 with DAG(
     dag_id="lrs_pull",
     description="The learning records of a day, from the source into the stage",
@@ -55,12 +76,6 @@ with DAG(
     },
     tags=["lrs_extract"],
 ) as dag:
-    SQLExecuteQueryOperator(
-        task_id="pull",
-        sql=PULL,
-        # What the workers commit stays, whatever becomes of this session.
-        autocommit=True,
-        # The NOTICEs of the pull, into the task's log.
-        hook_params={"enable_log_db_messages": True},
-        show_return_value_in_logs=True,
-    )
+    pull = SQLExecuteQueryOperator(task_id="pull", sql=PULL, **STATEMENT)
+    repair = SQLExecuteQueryOperator(task_id="repair", sql=REPAIR, **STATEMENT)
+    pull >> repair

@@ -107,7 +107,7 @@ create server lrs_source foreign data wrapper lrs_extract
   options (host '$source_dir', port '5432', dbname 'srcdb', sslmode 'disable');
 create user mapping for etl server lrs_source options (user 'srcuser', password '$password');
 grant usage on schema lrs_extract to etl;
-grant execute on function lrs_extract.plan, lrs_extract.pull to etl;
+grant execute on function lrs_extract.plan, lrs_extract.pull, lrs_extract.repair to etl;
 grant usage on foreign server lrs_source to etl;
 grant usage on schema pipeline to etl;
 grant insert, select on pipeline.aidt_raw to etl;
@@ -133,7 +133,7 @@ bag = DagBag(sys.argv[1])
 assert not bag.import_errors, bag.import_errors
 dag = bag.dags["lrs_pull"]
 assert dag.catchup and dag.max_active_runs == 1
-assert [task.task_id for task in dag.topological_sort()] == ["pull"]
+assert [task.task_id for task in dag.topological_sort()] == ["pull", "repair"]
 print("parsed:", dag.dag_id)
 PYTHON
 
@@ -167,6 +167,13 @@ night 2025-03-12
 expect_equal 2025-03-10 2025-03-12
 [ "$(on_stage -At -c 'select count(*) from pipeline.aidt_raw where "timestamp" not between
     $$2025-03-10$$ and $$2025-03-12$$')" = 0 ] || fail "rows of other days came along"
+
+step "a night after which a statement of the day before came late"
+on_source -c "insert into acid.lrs_statement_new
+    select \"timestamp\" + interval '1 microsecond', full_statement, actor_id from acid.lrs_statement_new
+     where \"timestamp\" >= '2025-03-10' order by \"timestamp\" limit 3"
+night 2025-03-12
+expect_equal 2025-03-10 2025-03-12
 
 step "a night that Airflow runs twice"
 night 2025-03-12
