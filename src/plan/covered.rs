@@ -56,7 +56,7 @@ const TYPICAL_PAGE: u64 = 50_000;
 /// the first connection; without `told`, the caller hears nothing of what is left out.
 ///
 /// # Errors
-/// As [`super::survey`]; 42501 where the caller may not read the target.
+/// As [`super::survey()`]; 42501 where the caller may not read the target.
 pub fn survey_covered(
     name: &str,
     period: Period,

@@ -1,7 +1,7 @@
 //! A run as it happens, for tests: five months pulled by two workers, each insert dearer than the
 //! one before. And runs with anything at all in them, for properties.
 
-use super::facts::{Batch, Facts, RunState, Slice, SliceState};
+use super::facts::{Batch, Facts, Kind, RunState, Slice, SliceState};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use serde_json::{Value, from_value, json};
@@ -134,7 +134,11 @@ pub fn any_facts() -> impl Strategy<Value = Facts> {
     let run = (prop::bool::ANY, 0usize..60, 1u32..40);
     let odd = prop::collection::vec((text(), number(), any::<u32>()), 1..20);
     (run, odd).prop_map(|((failed, batches, share), odd)| {
-        let facts = if failed { self::failed(batches) } else { slowing(batches) };
+        let mut facts = if failed { self::failed(batches) } else { slowing(batches) };
+        if share % 2 == 0 {
+            facts.run.kind = Kind::Repair;
+            facts.differences.ranges = i64::from(share % 4);
+        }
         let mut json = serde_json::to_value(&facts).unwrap();
         let mut left = odd.iter().cycle();
         replace(&mut json, &mut |value| {
@@ -153,7 +157,7 @@ pub fn any_facts() -> impl Strategy<Value = Facts> {
 
 fn replace(value: &mut Value, f: &mut impl FnMut(&mut Value)) {
     // Words that are read as such, and numbers that have 32 bits.
-    const FIXED: [&str; 4] = ["state", "jobs", "slice_no", "worker"];
+    const FIXED: [&str; 5] = ["state", "kind", "jobs", "slice_no", "worker"];
     match value {
         Value::Object(fields) => {
             let free = fields.iter_mut().filter(|(name, _)| !FIXED.contains(&name.as_str()));

@@ -57,7 +57,7 @@ pub enum Parameter {
 
 impl Side {
     /// What each of `ranges` comes to, which ascend and do not overlap; a row has its range's number `n`, as
-    /// [`Side::place`] reads it. With `hashed`, statements are read.
+    /// [`Side::places`] reads it. With `hashed`, statements are read.
     pub fn sums(&self, ranges: &[TimeRange], hashed: bool) -> Question {
         let template = if self.has_index {
             include_str!("../../sql/compare/sums_by_index.sql")

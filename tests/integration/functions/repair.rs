@@ -170,6 +170,8 @@ fn a_repair_is_a_run_in_the_ledger() {
         )),
         "5 5 0"
     );
+    let report = fixture.stage_value("select lrs_extract.report(max(run_id)) from lrs_extract.run");
+    assert!(report.contains("5 missing and 0 surplus, 5 pulled, 0 deleted"), "{report}");
     // It adds nothing to what is known to be pulled, and takes nothing away.
     assert_eq!(fixture.pull_all().rows, 0);
 }
