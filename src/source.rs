@@ -38,6 +38,7 @@ mod statement_hash;
 mod subscription;
 mod throttle;
 mod tls;
+mod version;
 mod walk;
 mod walk_request;
 mod wanted;

@@ -90,6 +90,11 @@ impl Client {
         self.client.is_closed()
     }
 
+    /// What the server said of itself as it let the client in.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.link.connection.parameter(name)
+    }
+
     /// What cancels its statements.
     pub fn cancel_token(&self) -> tokio_postgres::CancelToken {
         self.client.cancel_token()

@@ -7,6 +7,7 @@ use super::error::SourceError;
 use super::options::ConnectSpec;
 use super::session_sql::{Mode, Scope, settings};
 use super::sql::Parameters;
+use super::version::{OLDEST, PARAMETER, PRODUCT, number, too_old};
 use chrono::{DateTime, Utc};
 use postgres::types::{ToSql, Type};
 use postgres::{Error, Row, SimpleQueryMessage, Statement};
@@ -60,8 +61,6 @@ impl std::fmt::Debug for Canceller {
 /// A setting that nobody else has, by which a session is known to be this client's own.
 const MARKER: &str = "lrs_extract_client.session";
 const SET_UP: &str = "set up the source session";
-/// `server_version_num` of the oldest source.
-const OLDEST: i32 = 130_000;
 
 impl Session {
     /// Opens a session, named `application_name` in the source's pg_stat_activity.
@@ -110,20 +109,18 @@ impl Session {
         let begun = Instant::now();
         let sql = include_str!("../../sql/source/recognize.sql").replace("{marker}", MARKER);
         // No name, in no transaction: nothing stays of it, whoever has the session next.
-        let rows = self.all_rows(&sql).map_err(failed)?;
-        let row = rows.first().ok_or_else(|| no_answer(SET_UP))?;
+        let answer = self.all_rows(&sql);
         self.round_trip = begun.elapsed();
-        let version: i32 = row.try_get("version").map_err(failed)?;
-        if version < OLDEST {
-            return Err(SourceError::permanent(
-                SET_UP,
-                "0A000",
-                format!(
-                    "the source is PostgreSQL {}; lrs_extract needs 13 or later",
-                    version / 10_000
-                ),
-            ));
+        let version = match &answer {
+            Ok(rows) => rows.first().and_then(|row| row.try_get("version").ok()),
+            // One that is too old may not even understand the question.
+            Err(_) => self.client.parameter(PARAMETER).and_then(number),
+        };
+        if let Some(version) = version.filter(|version| *version < OLDEST) {
+            return Err(self.too_old(version));
         }
+        let rows = answer.map_err(failed)?;
+        let row = rows.first().ok_or_else(|| no_answer(SET_UP))?;
         let marked: Option<String> = row.try_get("marked").map_err(failed)?;
         if marker.is_some() && marked.as_deref() == marker {
             return self.client.batch_execute(&settings(spec, Scope::Session)).map_err(failed);
@@ -131,6 +128,13 @@ impl Session {
         self.kind =
             Kind::Pooled { settings: settings(spec, Scope::Transaction), in_transaction: false };
         Ok(())
+    }
+
+    fn too_old(&mut self, version: i32) -> SourceError {
+        let said = self.client.parameter(PARAMETER).map(str::to_owned);
+        let rows = self.all_rows(PRODUCT).unwrap_or_default();
+        let product = rows.first().and_then(|row| row.try_get::<_, String>(0).ok());
+        too_old(SET_UP, version, said.as_deref(), product.as_deref())
     }
 
     /// Whether the connection is known to be gone.

@@ -4,6 +4,7 @@ mod certificate_kinds;
 mod connection_options;
 mod damaged_rows;
 mod first_connection;
+mod old_versions;
 mod password_rule;
 mod pooler;
 mod sample_source;
