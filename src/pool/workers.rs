@@ -264,6 +264,11 @@ impl WorkerPool {
     fn wait_for_end(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         while !self.all_ended() {
+            if !postmaster_is_alive() {
+                // Workers end by themselves then, and nobody notes that they have. The server can be started
+                // again when all of its processes are gone, this one too.
+                return true;
+            }
             if Instant::now() > deadline {
                 return false;
             }
@@ -277,6 +282,12 @@ impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Whether the postmaster, which started this process, is still its parent.
+fn postmaster_is_alive() -> bool {
+    // SAFETY: the number is set before the first process is started.
+    unsafe { libc::getppid() == pg_sys::PostmasterPid }
 }
 
 /// There is no room for a worker; `hint` says what to do without.

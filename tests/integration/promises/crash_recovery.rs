@@ -1,7 +1,7 @@
 //! Promise 2 with violence: whatever is killed and whenever, the same call again goes on, nothing
 //! is lost, nothing doubled, and nothing is left running.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, Pair, Pull, Rows, Running, await_some, await_that, refusal};
 
@@ -177,7 +177,10 @@ fn a_run_whose_stage_was_killed_is_shown_as_interrupted() {
     fixture.slow_target(500);
     let running = fixture.start_and_await_a_batch(&pull());
     fixture.await_workers_in_a_flush(2);
+    let begun = Instant::now();
     fixture.pair.stage.kill();
+    // While any of its processes is there, the server cannot start again.
+    assert!(begun.elapsed() < Duration::from_secs(6), "gone only after {:?}", begun.elapsed());
     assert_ends_badly("stage killed", running);
     fixture.pair.stage.start_again();
     assert_eq!(fixture.last_run_state(), "interrupted");
