@@ -275,10 +275,18 @@ fn a_password_that_was_never_right_is_refused_at_once() {
 #[test]
 fn a_server_that_leads_elsewhere_in_the_middle_of_a_run_ends_it() {
     let fixture = Fixture::with(&Rows::of(300));
+    // There, too, is a table of that name, with the same rows.
+    let elsewhere = format!("{}_elsewhere", fixture.db);
+    let copy = format!("create database {elsewhere} template {}", fixture.db);
+    fixture.pair.source.connect("postgres").batch_execute(&copy).expect("another place");
     let running = paused_run(&fixture, fixture.stage(), "current_user");
-    fixture.on_stage("alter server lrs_source options (set dbname 'postgres')");
+    fixture.on_stage(&format!("alter server lrs_source options (set dbname '{elsewhere}')"));
     rotate(&fixture, "correct horse");
     let refused = refusal(running.result());
-    assert_eq!(refused.code().code(), "55000", "{}", whole_text(&refused));
+    let words = whole_text(&refused);
+    assert_eq!(refused.code().code(), "55000", "{words}");
+    assert!(refused.message().contains("was altered while it was being pulled from"), "{words}");
+    assert!(refused.detail().is_some_and(|detail| detail.contains(&elsewhere)), "{words}");
+    assert_eq!(fixture.target_rows(), 0);
     fixture.assert_nothing_left_running();
 }
