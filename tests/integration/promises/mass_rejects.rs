@@ -3,7 +3,7 @@
 use crate::fixture::{Fixture, Pair, Pull, Rows, refusal, whole_text};
 use crate::functions::replay::{reasons, rejects, replayed};
 
-const ROWS: i64 = 24_000;
+const ROWS: i64 = 12_000;
 
 fn set(fixture: &Fixture, assignment: &str) {
     fixture.on_stage(&format!("update lrs_extract.pipeline set {assignment}"));
@@ -73,12 +73,12 @@ fn mass_rejects_take_few_transaction_ids_and_are_named_as_the_bottleneck() {
     assert_eq!(reasons(&fixture), "- 23505");
     let advice =
         fixture.stage_value("select verdict || ': ' || advice from lrs_extract.bottleneck");
-    assert!(advice.contains("24000 of 24000 rows were refused"), "{advice}");
+    assert!(advice.contains("12000 of 12000 rows were refused"), "{advice}");
     assert!(advice.contains("duplicate key") && !advice.contains("drop them first"), "{advice}");
 }
 
 #[test]
-fn rows_that_a_check_refuses_take_few_transaction_ids_too() {
+fn rows_that_a_check_or_a_foreign_key_refuses_take_few_transaction_ids_too() {
     let fixture = Fixture::on(Pair::own(), &Rows::of(ROWS).in_key_order());
     fixture.on_stage("alter table pipeline.aidt_raw add constraint none check (flag = 'X')");
     set(&fixture, "max_rejects = '100 %'");
@@ -86,6 +86,20 @@ fn rows_that_a_check_refuses_take_few_transaction_ids_too() {
     assert_eq!(Pull::everything().jobs(1).run(&mut fixture.stage()).rejected, ROWS);
     let taken = transactions(&fixture) - before;
     assert!(taken < ROWS / 100, "{taken} transaction ids for {ROWS} rejects");
+
+    // A foreign key is checked when the row is there, which takes one: for each row, and no more.
+    fixture.on_stage(
+        "alter table pipeline.aidt_raw drop constraint none;
+         create table pipeline.kind (name varchar primary key);
+         alter table pipeline.aidt_raw add foreign key (object_type) references pipeline.kind;
+         select lrs_extract.forget('2025-03-01', '2025-08-01')",
+    );
+    let before = transactions(&fixture);
+    let pull = Pull::period("2025-03-01", "2025-04-01").jobs(1);
+    let rejected = pull.run(&mut fixture.stage()).rejected;
+    let taken = transactions(&fixture) - before;
+    assert!(rejected > ROWS / 6, "{rejected} rejects");
+    assert!(taken < rejected + rejected / 10, "{taken} transaction ids for {rejected} rejects");
 }
 
 #[test]
@@ -133,13 +147,13 @@ fn rows_that_are_there_already_are_skipped_and_counted_where_the_pipeline_says_s
             if target == "a deferred key" && commit == "caller" {
                 continue; // The caller's commit checks it.
             }
-            let fixture = fixture_with_rows_already(3_000, EVERY_THIRD);
+            let fixture = fixture_with_rows_already(900, EVERY_THIRD);
             fixture.on_stage(sql);
             set(&fixture, "on_conflict = 'skip'");
             let (mut session, notices) = fixture.stage_with_notices();
-            let pulled = Pull::everything().batch(400).commit(commit).run(&mut session);
-            assert_eq!((pulled.rows, pulled.rejected), (2_000, 0), "{target}, {commit}");
-            assert_eq!(sums(&fixture), "read 3000 rows 2000 rejected 0 skipped 1000", "{target}");
+            let pulled = Pull::everything().batch(120).commit(commit).run(&mut session);
+            assert_eq!((pulled.rows, pulled.rejected), (600, 0), "{target}, {commit}");
+            assert_eq!(sums(&fixture), "read 900 rows 600 rejected 0 skipped 300", "{target}");
             fixture.assert_all_rows();
             let said = notices.all();
             assert!(said.iter().any(|n| n.contains("skipped")), "{said:?}");
