@@ -325,9 +325,9 @@ impl Writers {
     }
 }
 
-/// Kills in a row: `LRS_EXTRACT_KILLS`, for a long test by hand, or 9.
+/// Kills in a row: `LRS_EXTRACT_KILLS`, for a long test by hand, or 6.
 fn kills() -> usize {
-    const USUAL: usize = 9;
+    const USUAL: usize = 6;
     let asked = std::env::var("LRS_EXTRACT_KILLS").ok();
     asked.map_or(USUAL, |kills| kills.parse().expect("LRS_EXTRACT_KILLS is a whole number"))
 }
