@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, Pair, Pull, Rows, Running, await_some, await_that, refusal};
 
-const ROWS: i64 = 40_000;
+const ROWS: i64 = 20_000;
 
 fn pull() -> Pull {
     Pull::everything().batch(200)
@@ -16,7 +16,7 @@ fn pull() -> Pull {
 fn fixture_to_be_hit() -> Fixture {
     let rows = Rows::of(ROWS).ties(3).actors_per_tie(2).nulls_every(4).in_key_order();
     let fixture = Fixture::on(Pair::own(), &rows);
-    fixture.slow_target(30);
+    fixture.slow_target(60);
     fixture
 }
 
