@@ -40,13 +40,13 @@ fn a_second_call_pulls_nothing() {
 
 #[test]
 fn ties_of_whole_keys_survive_every_batch_size() {
-    let rows = Rows::of(24_000).ties(4_000).nulls_every(2);
+    let rows = Rows::of(8_000).ties(2_000).nulls_every(2);
     assert_everything_arrives_once(&rows, &[1, 7, 999, 1_500]);
 }
 
 #[test]
 fn timestamps_shared_by_thousands_of_actors_survive_every_batch_size() {
-    let rows = Rows::of(12_000).ties(4_000).actors_per_tie(4_000).nulls_every(5);
+    let rows = Rows::of(8_000).ties(4_000).actors_per_tie(4_000).nulls_every(5);
     assert_everything_arrives_once(&rows, &[97, 999, 1_500]);
 }
 
