@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, Pull, RawClient, Rows, await_that, refusal};
 
+const ROWS: i64 = 10_000;
 /// From the caller's end to the last process's.
 const STOPS_WITHIN: Duration = Duration::from_millis(1_500);
 
 fn slow_fixture() -> Fixture {
-    let fixture = Fixture::with(&Rows::of(20_000).ties(3).nulls_every(4));
-    fixture.slow_target(100);
+    let fixture = Fixture::with(&Rows::of(ROWS).ties(3).nulls_every(4));
+    fixture.slow_target(150);
     fixture
 }
 
@@ -27,9 +28,9 @@ fn assert_stopped_and_resumable(fixture: &Fixture, ended: Instant) {
         fixture.last_run_state() != "running"
     });
     let pulled_before = fixture.target_rows();
-    assert!(pulled_before < 20_000, "stopped in the middle");
+    assert!(pulled_before < ROWS, "stopped in the middle");
     fixture.quick_target();
-    assert_eq!(fixture.pull_all().rows, 20_000 - pulled_before);
+    assert_eq!(fixture.pull_all().rows, ROWS - pulled_before);
     fixture.assert_all_rows();
 }
 
