@@ -67,7 +67,7 @@ fn set_storage(fixture: &Fixture, storage: &str) {
 fn pull_in_session(fixture: &Fixture, settings: &str) -> Pulled {
     let mut stage = fixture.stage();
     stage.batch_execute(settings).expect("the settings");
-    let pulled = Pull::everything().batch(150).run(&mut stage);
+    let pulled = Pull::everything().batch(50).run(&mut stage);
     assert_eq!(fixture.stage_value("select sum(fallbacks) from lrs_extract.batch"), "0");
     pulled
 }
@@ -256,7 +256,7 @@ fn partitioned_target(fixture: &Fixture) {
          drop table pipeline.aidt_raw;
          alter table pipeline.parted rename to aidt_raw;
          create table pipeline.early partition of pipeline.aidt_raw
-             for values from ('2025-03-01') to ('2025-04-01 10:00+00');
+             for values from ('2025-03-01') to ('2025-04-01 03:00+00');
          create table pipeline.late partition of pipeline.aidt_raw default",
     );
 }
@@ -376,7 +376,7 @@ fn storage_plain_rejects_what_a_page_cannot_hold() {
     let fixture = fixture_of_every_size();
     set_storage(&fixture, "plain");
     let pulled = pull_in_session(&fixture, "");
-    assert_eq!((pulled.rows, pulled.rejected), (900, 40));
+    assert_eq!((pulled.rows, pulled.rejected), (300, 16));
     let found = stored(&fixture, "pipeline.aidt_raw");
     assert!(found.values().all(|kind| kind.methods == "none"), "{found:#?}");
     assert!(found.keys().eq(["answer", "small"]), "{found:#?}");

@@ -49,7 +49,7 @@ fn an_index_over_statements_finds_each_of_them() {
         let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
         assert!(plan.concat().contains("by_statement"), "{plan:#?}");
         let found: i64 = stage.query_one(found, &[]).expect("a count").get(0);
-        assert_eq!(found, 600);
+        assert_eq!(found, 200);
     });
 }
 
