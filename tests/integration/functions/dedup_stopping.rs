@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::fixture::{DEDUP, Fixture, Pair, Rows, Stepwise, dedup};
 
 /// A statement_timeout in which a step is done, on a busy machine too.
-const MIDWAY: &str = "15 s";
+const MIDWAY: &str = "8 s";
 
 /// Several steps to go, each of which takes more than a second.
 fn slow_dedup() -> Stepwise {
@@ -33,9 +33,9 @@ fn assert_midway(fixture: &Fixture) {
 
 #[test]
 fn after_every_kill_no_id_has_gone_and_the_next_call_removes_the_rest() {
-    const IDS: i64 = 65_000;
+    const IDS: i64 = 45_000;
     let fixture = Fixture::on(Pair::own(), &Rows::of(0)).and_pairs(IDS);
-    fixture.slow_steps(700);
+    fixture.slow_steps(1_200);
     let dedup_of_pairs = fixture.stepwise_dedup();
     dedup_of_pairs.kill_all(|fixture| fixture.assert_ids(IDS));
     let fixture = &dedup_of_pairs.fixture;
