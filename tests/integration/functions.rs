@@ -8,6 +8,7 @@ mod dedup_beside_others;
 mod dedup_stopping;
 mod lookback;
 mod repair;
+mod repair_conditions;
 pub mod replay;
 mod replay_rows;
 mod replay_stopping;

@@ -231,10 +231,10 @@ fn a_verification_compares_only_what_is_replayed() {
     fixture.read_from(&fixture.pair.source);
     assert_eq!(pull_fresh(&fixture), 50);
     fixture.read_from(&standby);
-    assert!(verified(&fixture).ends_with(",30,30,0,t)"), "{}", verified(&fixture));
+    assert!(verified(&fixture).ends_with(",30,30,0,t,,,)"), "{}", verified(&fixture));
     resume(&standby);
     standby.await_replay_of(&fixture.pair.source);
-    assert!(verified(&fixture).ends_with(",50,50,0,t)"), "{}", verified(&fixture));
+    assert!(verified(&fixture).ends_with(",50,50,0,t,,,)"), "{}", verified(&fixture));
 }
 
 /// The notice of a pull that says so.
@@ -385,9 +385,9 @@ fn a_verification_waits_for_a_standby_that_comes_back_with_less_than_it_showed()
     assert_eq!(pull_fresh(&fixture), 2_000);
     let (mut stage, notices) = verification(&fixture);
     let first = stage.query("fetch 1 from slices", &[]).expect("a slice");
-    assert!(first[0].get::<_, String>(0).ends_with(",0,0,0,t)"), "of January");
+    assert!(first[0].get::<_, String>(0).ends_with(",0,0,0,t,,,)"), "of January");
     send_back_in_time(&fixture, &standby, "8s");
-    assert!(last_slice(&mut stage).ends_with(",2000,2000,0,t)"));
+    assert!(last_slice(&mut stage).ends_with(",2000,2000,0,t,,,)"));
     let said = notices.all();
     assert!(said.iter().any(|n| n.contains("this run needs")), "the wait among {said:#?}");
 }
