@@ -1,10 +1,10 @@
 -- The rows of ranges. $1: where they begin, $2: where they end
 select s.*
   from rows from (pg_catalog.unnest($1::pg_catalog.timestamptz[]), pg_catalog.unnest($2::pg_catalog.timestamptz[]))
-       r (range_from, range_to)
+       lrs_extract_range (range_from, range_to)
  cross join lateral (
    select {columns}
      from {relation}
-    where {timestamp} operator(pg_catalog.>=) r.range_from
-      and {timestamp} operator(pg_catalog.<) r.range_to{only}
+    where {timestamp} operator(pg_catalog.>=) lrs_extract_range.range_from
+      and {timestamp} operator(pg_catalog.<) lrs_extract_range.range_to{only}
  ) s

@@ -65,7 +65,9 @@ select r.run_id,
           coalesce(pg_catalog.sum(s.skipped), 0)::bigint as skipped,
           coalesce(pg_catalog.sum(s.bytes), 0)::bigint as bytes,
           -- Up to here the run's period is pulled without a gap.
-          pg_catalog.min(coalesce(s.watermark, s."from")) filter (where s.state <> 'done') as watermark
+          pg_catalog.min(coalesce(s.watermark, s."from"))
+            -- Not where it looks back on what was pulled before.
+            filter (where s.state <> 'done' and (s."from" >= r."from" or r.kind = 'repair')) as watermark
      from lrs_extract.slice s
     where s.run_id = r.run_id
  ) s;

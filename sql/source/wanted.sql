@@ -10,6 +10,6 @@ select {columns}
                       pg_catalog.unnest($3::pg_catalog.int8[]))
            w ("lrs_extract at", "lrs_extract hash", "lrs_extract wanted")
         on t.{timestamp} = w."lrs_extract at" and {hash} = w."lrs_extract hash"
-     where t.{timestamp} = any ($4::pg_catalog.timestamptz[])
+     where t.{timestamp} = any ($4::pg_catalog.timestamptz[]){only}
   ) r
  where r."lrs_extract nth" <= r."lrs_extract wanted"

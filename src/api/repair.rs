@@ -111,7 +111,7 @@ fn row(request: &PullRequest, batch: &Batch, range: &RangeDifference) -> Row {
         range.missing,
         range.surplus,
         range.changed,
-        batch.read,
+        batch.taken(),
         range.deleted,
         batch.elapsed_ms,
     )

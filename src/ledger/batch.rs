@@ -48,6 +48,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Rows that went into the target or to `reject`.
+    pub fn taken(&self) -> i64 {
+        self.rows + self.rejected
+    }
+
     /// Whether no row came with it.
     pub fn is_empty(&self) -> bool {
         self.read == 0 && self.rows == 0 && self.rejected == 0 && self.skipped == 0

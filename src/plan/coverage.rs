@@ -93,6 +93,29 @@ impl Coverage {
         self.routes.get(&run_id).is_none_or(|route| route.counts(|id| source_id == Some(id)))
     }
 
+    /// The runs that read another database of the same names, in words.
+    pub fn moved(&self, source_id: Option<&str>) -> Option<String> {
+        let moved: Vec<i64> = self
+            .pulled
+            .iter()
+            .filter(|(run_id, _)| {
+                self.counts(*run_id, source_id) && self.is_moved(*run_id, source_id)
+            })
+            .map(|(run_id, _)| *run_id)
+            .collect();
+        (!moved.is_empty()).then(|| {
+            format!(
+                "The source is another database than the one that {} read under the same names",
+                numbers(moved)
+            )
+        })
+    }
+
+    fn is_moved(&self, run_id: i64, source_id: Option<&str>) -> bool {
+        let was = self.routes.get(&run_id).and_then(|route| route.source_id.as_deref());
+        was.zip(source_id).is_some_and(|(was, is)| database_of(was) != database_of(is))
+    }
+
     /// What the caller is told of runs between other tables, where `left` is pulled now.
     pub fn warnings(&self, source_id: Option<&str>, left: &[Interval]) -> Vec<String> {
         let mut other: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
@@ -103,9 +126,7 @@ impl Coverage {
                 if left.iter().any(|left| !left.intersect(interval).is_empty()) {
                     other.entry(&route.words).or_default().push(*run_id);
                 }
-            } else if let (Some(was), Some(is)) = (route.source_id.as_deref(), source_id)
-                && database_of(was) != database_of(is)
-            {
+            } else if self.is_moved(*run_id, source_id) {
                 moved.push(*run_id);
             }
             if route.same_target && route.target_is_gone {
@@ -171,6 +192,23 @@ pub fn sibling_warnings(
         )
     };
     Ok(siblings.into_iter().map(warning).collect())
+}
+
+/// Other pipelines that have pulled rows of the period into the target, from wherever.
+///
+/// # Errors
+/// [`Failure`] when the ledger cannot be read.
+pub fn others_that_filled(
+    pipeline: &Pipeline,
+    target: &Target,
+    period: Period,
+) -> Result<Vec<String>, Failure> {
+    let into = Endpoints { server: "", source_table: "", ..endpoints(pipeline, target) };
+    let others = ledger::siblings(&pipeline.id, period, &into)?;
+    Ok(others
+        .into_iter()
+        .map(|o| format!("pipeline \"{}\" (run {})", o.pipeline, o.run_id))
+        .collect())
 }
 
 fn endpoints<'a>(pipeline: &'a Pipeline, target: &'a Target) -> Endpoints<'a> {

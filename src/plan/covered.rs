@@ -2,13 +2,13 @@
 
 use super::bound_pipeline::BoundPipeline;
 use super::connection::directions;
-use super::coverage::Coverage;
+use super::coverage::{Coverage, others_that_filled};
 use super::layout::{Layout, LayoutQuery};
 use super::survey::Survey;
 use crate::backend::role::{current_role, current_role_name};
 use crate::backend::time::Period;
 use crate::backend::transaction::Subtransaction;
-use crate::error::{Failure, notice};
+use crate::error::{Failure, notice, warning};
 use crate::load::{Target, may_select, stage_digest};
 use crate::slice::{Edge, Interval, PlannedSlice, subtract};
 use crate::source::{ConnectSpec, Digest, KeyIndex, Session, SourceError, TimeRange, estimates};
@@ -29,6 +29,10 @@ pub struct Covered {
     pub slices: Vec<CoveredSlice>,
     /// Of a source that follows another server: what was committed there before is to be seen.
     pub follows: Option<Follows>,
+    /// Where earlier runs read another database, in words.
+    pub moved: Option<String>,
+    /// Other pipelines that have filled the target.
+    pub others: Vec<String>,
 }
 
 /// How far a source that follows another server has come.
@@ -76,16 +80,21 @@ fn look(
     check_select(&target)?;
     let coverage = Coverage::read(&pipeline, &target, period, false)?.without_unfinished();
     let client = SourceClient::new(directions(&pipeline.server, current_role()), "plan")?;
-    let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, coverage);
+    let query = LayoutQuery::new(&pipeline, mapping.extra_columns(), period, coverage.clone());
     let retry = RetryPolicy::of(&pipeline.source_limits);
     let stage = stage_digest()?;
-    let (layout, covered) = client.call_with_retry(retry, first, move |session| {
+    let (layout, mut covered) = client.call_with_retry(retry, first, move |session| {
         let layout = query.run(session)?;
         let covered = covered(&layout, stage, session)?;
         Ok((layout, covered))
     })?;
+    covered.moved = coverage.moved(layout.table.identity.as_deref());
+    covered.others = others_that_filled(&pipeline, &target, period)?;
     if told {
         layout.settled.notify();
+        if let Some(moved) = &covered.moved {
+            warning(&format!("{moved}; if its rows are others, select lrs_extract.forget(…)"));
+        }
         tell_of_rest(&layout);
     }
     let connect =
@@ -142,6 +151,8 @@ fn covered(layout: &Layout, stage: Digest, session: &mut Session) -> Result<Cove
         digest: Digest::of_both(stage, session)?,
         source_has_index,
         slices,
+        moved: None,
+        others: Vec::new(),
         follows: (clock.standby || clock.subscriber)
             .then(|| Follows { seen: clock.seen(), words: clock.to_string() }),
     })

@@ -7,10 +7,11 @@ use crate::ledger::{Pipeline, last_loaded};
 use crate::load::{RowVersions, StagePlace, Target, check_removable};
 use crate::plan::{Covered, Follows, Survey, runs_that_count};
 use crate::slice::{Edge, Interval, Slice};
-use crate::source::Wanted;
+use crate::source::{Rows, Wanted};
 use crate::verify::{Compared, ComparedRange, Ids, Level, Sides, statement_column};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What becomes of rows that the source does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +79,7 @@ impl Comparing {
             if let Some(follows) = &covered.follows {
                 check_has_all(pipeline, follows)?;
             }
+            check_nothing_else(covered)?;
         }
         let statement = statement_column(pipeline, target).map_err(|failure| {
             Failure { hint: None, ..failure }
@@ -104,7 +106,10 @@ impl Comparing {
 /// be deleted.
 fn check_has_all(pipeline: &Pipeline, follows: &Follows) -> Result<(), Failure> {
     let Some(loaded) = last_loaded(&pipeline.id)? else { return Ok(()) };
-    if follows.seen.is_some_and(|seen| seen >= loaded) {
+    // The stage's clock and the other server's need not agree.
+    let settle = TimeDelta::from_std(pipeline.settle).unwrap_or(TimeDelta::MAX);
+    let safe = loaded.checked_add_signed(settle);
+    if safe.zip(follows.seen).is_some_and(|(safe, seen)| seen >= safe) {
         return Ok(());
     }
     Err(Failure::new("55000", "the source may lack rows that earlier runs had from another server")
@@ -113,6 +118,21 @@ fn check_has_all(pipeline: &Pipeline, follows: &Follows) -> Result<(), Failure> 
             follows.words, pipeline.name
         ))
         .with_hint("Rows that it lacks would be deleted from the target. Wait until it has caught up, or name the primary in the server's options. surplus => 'keep' deletes nothing."))
+}
+
+/// Checks that what the target has of the period came from this source by this pipeline: all else would be deleted.
+fn check_nothing_else(covered: &Covered) -> Result<(), Failure> {
+    if let Some(moved) = &covered.moved {
+        return Err(Failure::new("55000", "surplus rows cannot be told: the source is another database than before")
+            .with_detail(format!("{moved}."))
+            .with_hint("Rows that it lacks would be deleted from the target. Name the database that was pulled in the server's options. surplus => 'keep' deletes nothing."));
+    }
+    if covered.others.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new("55000", "surplus rows cannot be told: other pipelines have filled the target, too")
+        .with_detail(format!("Of the period: {}.", covered.others.join(", ")))
+        .with_hint("Their rows would be deleted. Give each pipeline a target of its own, such as a partition. surplus => 'keep' deletes nothing."))
 }
 
 /// The slices of a comparison; they are numbered where they are put together with others.
@@ -141,12 +161,14 @@ pub struct RangeRepair {
     /// What is read from the source.
     pub wanted: Wanted,
     surplus: Vec<StagePlace>,
+    /// By which the range's rows are asked for.
+    rows: Rows,
     /// How many rows the transaction that is open has deleted.
     pub deleted: Option<i64>,
 }
 
 impl RangeRepair {
-    pub fn new(compared: &ComparedRange, comparing: &Comparing) -> RangeRepair {
+    pub fn new(compared: &ComparedRange, comparing: &Comparing, rows: Rows) -> RangeRepair {
         let difference = &compared.difference;
         let mut wanted: BTreeMap<_, i64> = BTreeMap::new();
         for n in &difference.missing {
@@ -166,6 +188,7 @@ impl RangeRepair {
                 rows: wanted.into_iter().map(|((at, hash), count)| (at, hash, count)).collect(),
             },
             surplus,
+            rows,
             deleted: None,
         }
     }
@@ -181,6 +204,26 @@ impl RangeRepair {
             }
         }
         (rows, rejects)
+    }
+
+    /// How many rows are wanted.
+    pub fn wanted_rows(&self) -> i64 {
+        self.difference.missing
+    }
+
+    /// Checks that the target, or `reject`, has what was wanted, after all of it was taken.
+    ///
+    /// # Errors
+    /// 0A000 where the target has other statements than it was given: each repair would bring them again.
+    pub fn check_kept(&self, sides: &Sides, target: &Target) -> Result<(), Failure> {
+        let held = sides.stage_rows(&self.rows, false)?;
+        let held: HashSet<_> = held.iter().map(|row| (row.at, row.hash)).collect();
+        if self.wanted.rows.iter().all(|(at, hash, _)| held.contains(&(*at, *hash))) {
+            return Ok(());
+        }
+        Err(Failure::new("0A000", format!("{} does not keep statements as they come", target.sql_name))
+            .with_detail("A trigger or a rule has changed the statement or the time of a row that was just inserted, so that it cannot be told from a surplus one; the row was taken back.")
+            .with_hint("Such a target cannot be repaired: delete the period's rows, forget it and pull it again."))
     }
 
     /// The record of what was done.

@@ -95,12 +95,12 @@ pub fn decide(
     delay.map_or(Decision::GiveUp, Decision::After)
 }
 
-/// The failure that ends a run, with what was being pulled: `partition` from `timestamp` on.
+/// The failure that ends a run, with what was being done: `doing` from `timestamp` on.
 pub fn given_up(
     failure: Failure,
     retries: u32,
     commit: CommitMode,
-    partition: &str,
+    doing: &str,
     timestamp: impl std::fmt::Display,
 ) -> Failure {
     let attempts = match retries {
@@ -111,7 +111,7 @@ pub fn given_up(
         CommitMode::Caller => "everything before goes with the caller's transaction",
         CommitMode::Batch | CommitMode::Slice => "everything before is committed and stays",
     };
-    let place = format!("While pulling {partition} from {timestamp}{attempts}; {before}.");
+    let place = format!("While {doing} from {timestamp}{attempts}; {before}.");
     failure.with_more_detail(&place)
 }
 
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_end_of_a_run_says_where_it_was_and_what_stays() {
         let failure = Failure::new("08006", "gone").with_detail("Detail.");
-        let ended = given_up(failure, 3, CommitMode::Batch, "acid.march", "2025-03-02");
+        let ended = given_up(failure, 3, CommitMode::Batch, "pulling acid.march", "2025-03-02");
         assert_eq!(
             ended.detail.as_deref(),
             Some(

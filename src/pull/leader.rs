@@ -101,11 +101,13 @@ impl Leader {
             latch::wait(None, POLL_INTERVAL);
             self.pool().sample_locks(begun.elapsed());
             client::check_client();
+            let is_repair = self.request.is_repair;
             if self.last_sign.elapsed() > LOCK_CHECK_AFTER {
                 self.last_sign = Instant::now();
-                self.pool().check_locks(
-                    "Commit before calling pull, or call it with commit => 'caller'.",
-                )?;
+                self.pool().check_locks(match is_repair {
+                    true => "Commit before calling repair.",
+                    false => "Commit before calling pull, or call it with commit => 'caller'.",
+                })?;
             }
         }
     }

@@ -21,6 +21,7 @@ use crate::load::Loader;
 use crate::source::{BatchEnd, Parking, StreamItem, Throttle, has_session};
 use crate::threads::{RetryPolicy, Stream, Waited};
 use crate::transform::BoundMapping;
+use crate::verify::SourceSums;
 use pgrx::Spi;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,6 +45,10 @@ pub struct Puller<C: ExecutionContext> {
     /// Commits whose time the ledger does not know yet.
     commit_times: Vec<(i32, f64)>,
     checks: ConstraintChecks,
+    /// What a question to the source may be of, as far as it was found out.
+    sums: Option<SourceSums>,
+    /// Whether a repair has seen that the target has statements as they come.
+    keeps_statements: bool,
 }
 
 impl<C: ExecutionContext> Puller<C> {
@@ -64,6 +69,8 @@ impl<C: ExecutionContext> Puller<C> {
             number: None,
             commit_times: Vec::new(),
             checks: ConstraintChecks::default(),
+            sums: None,
+            keeps_statements: false,
         }
     }
 
@@ -246,6 +253,15 @@ impl<C: ExecutionContext> Puller<C> {
         self.apply_changes()?;
         self.record_commit_times()?;
         if let Some(repair) = &walk.repair {
+            if batch.read < repair.wanted_rows() {
+                self.abandon(walk);
+                return Ok(());
+            }
+            if !self.keeps_statements && batch.taken() == repair.wanted_rows() && batch.rows > 0 {
+                let comparing = self.request.comparing.as_ref();
+                comparing.map_or(Ok(()), |c| repair.check_kept(&c.sides, &self.request.target))?;
+                self.keeps_statements = true;
+            }
             let (batch_no, range) = (self.number(), repair.outcome());
             batch = Batch {
                 batch_no,
@@ -256,7 +272,7 @@ impl<C: ExecutionContext> Puller<C> {
             };
             let partition = &walk.slice.partition;
             ledger::record_batch(run_id, &batch, partition, None)?;
-            ledger::record_difference(run_id, batch_no, partition, &range, batch.read)?;
+            ledger::record_difference(run_id, batch_no, partition, &range, batch.taken())?;
         } else if end.last.is_some() {
             batch.batch_no = self.number();
             batch.elapsed_ms = open.elapsed_ms();
@@ -274,6 +290,16 @@ impl<C: ExecutionContext> Puller<C> {
             self.commit(walk, end)?;
         }
         Ok(())
+    }
+
+    /// Takes back what the open unit has done of a range that is to be compared anew.
+    fn abandon(&mut self, walk: &mut SliceWalk) {
+        self.context.count(-walk.drop_open());
+        if let Some(unit) = walk.unit.take() {
+            unit.roll_back();
+        }
+        walk.stale = true;
+        walk.done = true;
     }
 
     fn commit(&mut self, walk: &mut SliceWalk, end: BatchEnd) -> Result<(), Failure> {

@@ -35,6 +35,9 @@ pub struct SliceWalk {
     pub careful: bool,
     /// The range that is repaired, where the slice is no longer pulled.
     pub repair: Option<RangeRepair>,
+    /// Whether the source has not brought what was found missing: the range has changed since it was compared, and
+    /// nothing was done.
+    pub stale: bool,
 }
 
 impl SliceWalk {
@@ -54,6 +57,7 @@ impl SliceWalk {
             given_back: false,
             careful: false,
             repair: None,
+            stale: false,
         }
     }
 

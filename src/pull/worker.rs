@@ -223,6 +223,9 @@ impl ExecutionContext for WorkerContext<'_> {
     }
 
     fn give_back(&mut self, slice: &Slice) -> Result<bool, Failure> {
+        if self.request.is_dry_run() {
+            return Ok(false);
+        }
         // In this order: whoever reads then, looks for slices after this one is free.
         self.end_reading();
         if self.worker.control().reading() == 0 {

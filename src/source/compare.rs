@@ -3,7 +3,9 @@
 
 use super::checksum::{Checksum, sums};
 use super::connect::Session;
+use super::describe::WalkTable;
 use super::error::SourceError;
+use super::session_sql::Mode;
 use super::sql::{Parameters, Values, fill};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -202,6 +204,7 @@ pub fn numbered_sums(
     question: &Question,
 ) -> Result<Vec<(i64, Checksum)>, SourceError> {
     let failed = |e| SourceError::from_client(ACTION, &e);
+    session.set_mode(Mode::Key)?;
     let mut rows = session.rows_once(&question.sql, &question.sent()).map_err(failed)?;
     let mut sums = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
@@ -210,15 +213,19 @@ pub fn numbered_sums(
     Ok(sums)
 }
 
-/// Asks the source for the rows of a question that also names `actor`.
+/// Asks the source for the rows of a question that also names `actor`, of a part of `table`.
 ///
 /// # Errors
+/// 55000 where the part is no longer one of the table: it has no rows then, and nothing follows from that. Or another
 /// [`SourceError`] as the source reports it.
 pub fn source_rows(
     session: &mut Session,
+    table: &WalkTable,
+    partition: &str,
     question: &Question,
 ) -> Result<Vec<SourceRow>, SourceError> {
     let failed = |e| SourceError::from_client(ACTION, &e);
+    session.set_mode(Mode::Key)?;
     let mut rows = session.rows_once(&question.sql, &question.sent()).map_err(failed)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
@@ -229,6 +236,7 @@ pub fn source_rows(
             id: row.try_get("id").map_err(failed)?,
         });
     }
+    table.check_still_holds(session, partition)?;
     Ok(found)
 }
 

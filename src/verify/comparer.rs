@@ -137,7 +137,8 @@ impl<'a> SliceComparer<'a> {
             }
             let source = rows_of_source(
                 &self.sides.source,
-                &self.table.actor,
+                &self.table,
+                &slice.partition,
                 &mut self.inquiry,
                 &portion.rows,
             )?;

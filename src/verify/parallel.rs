@@ -12,12 +12,14 @@ use crate::backend::transaction::{catching, in_transaction};
 use crate::error::{Failure, notice, warning};
 use crate::ledger::{Batch, SourceLimits};
 use crate::plan::connection;
-use crate::pool::{Caller, PoolState, Worker, WorkerPool, no_slot};
+use crate::pool::{Caller, LOCK_CHECK_AFTER, PoolState, Worker, WorkerPool, no_slot};
 use crate::source::WalkTable;
 use crate::threads::{RetryPolicy, SourceClient};
 use chrono::{DateTime, Utc};
+use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// What the workers of a verification are to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -87,6 +89,7 @@ pub struct Workers {
     pool: *mut WorkerPool,
     /// What came before its turn, by the slices' numbers.
     found: HashMap<i32, Batch>,
+    last_sign: Instant,
 }
 
 impl Workers {
@@ -99,7 +102,12 @@ impl Workers {
         request: &VerifyRequest,
         jobs: usize,
     ) -> Result<Workers, Failure> {
-        let mut workers = Workers { pool, found: HashMap::new() };
+        // SAFETY: reads the server's state.
+        if unsafe { pg_sys::RecoveryInProgress() } {
+            return Err(Failure::new("25006", "a hot standby starts no workers")
+                .with_hint("Call verify with jobs => 1, or on the primary."));
+        }
+        let mut workers = Workers { pool, found: HashMap::new(), last_sign: Instant::now() };
         let jobs = u16::try_from(jobs).unwrap_or(u16::MAX);
         let pool = workers.pool();
         pool.prepare(VerifyRequest::CALL, request, jobs)?;
@@ -143,6 +151,9 @@ impl Workers {
             let state = self.pool().state();
             let (batches, warnings) = self.pool().receive();
             warnings.iter().for_each(|text| warning(text));
+            if !batches.is_empty() {
+                self.last_sign = Instant::now();
+            }
             self.found.extend(batches.into_iter().map(|batch| (batch.slice_no, batch)));
             if let Some(found) = self.found.remove(&slice_no) {
                 return Ok(Comparison {
@@ -159,6 +170,12 @@ impl Workers {
                 PoolState::AtWork => {
                     latch::wait(None, POLL_INTERVAL);
                     client::check_client();
+                    if self.last_sign.elapsed() > LOCK_CHECK_AFTER {
+                        self.last_sign = Instant::now();
+                        self.pool().check_locks(
+                            "Commit before calling verify, or call it with jobs => 1.",
+                        )?;
+                    }
                     continue;
                 }
                 PoolState::Failed(failure) => failure,

@@ -6,7 +6,9 @@ use super::sides::Sides;
 use super::source_sums::Inquiry;
 use crate::error::Failure;
 use crate::load::StageRow;
-use crate::source::{Checksum, Rows, Side, SourceRow, TimeRange, numbered_sums, source_rows};
+use crate::source::{
+    Checksum, Rows, Side, SourceRow, TimeRange, WalkTable, numbered_sums, source_rows,
+};
 use std::collections::BTreeMap;
 
 /// Rows that are compared at a time.
@@ -28,6 +30,17 @@ pub struct ComparedRange {
 pub struct Portion {
     pub ranges: Vec<TimeRange>,
     pub rows: Rows,
+}
+
+impl Portion {
+    /// One range of it.
+    pub fn of(&self, range: TimeRange) -> Portion {
+        let rows = match &self.rows {
+            Rows::Ranges(_) => Rows::Ranges(vec![range]),
+            tie @ Rows::Tie { .. } => tie.clone(),
+        };
+        Portion { ranges: vec![range], rows }
+    }
 }
 
 /// Divides ranges that differ into portions of bounded size.
@@ -108,19 +121,21 @@ fn of_tie(
     Ok(portions)
 }
 
-/// Asks the source for the rows of a portion.
+/// Asks the source for the rows of a portion, which are of one `partition` of `table`.
 ///
 /// # Errors
-/// As [`Inquiry::ask`].
+/// As [`Inquiry::ask`]; 55000 where it is no longer one.
 pub fn rows_of_source(
     side: &Side,
-    actor: &str,
+    table: &WalkTable,
+    partition: &str,
     inquiry: &mut impl Inquiry,
     rows: &Rows,
 ) -> Result<Vec<SourceRow>, Failure> {
-    let question = side.rows(rows, &format!(", {actor}::pg_catalog.int8 as actor"));
+    let question = side.rows(rows, &format!(", {}::pg_catalog.int8 as actor", table.actor));
+    let (table, partition) = (table.clone(), partition.to_owned());
     inquiry
-        .ask(false, move |session| source_rows(session, &question))?
+        .ask(false, move |session| source_rows(session, &table, &partition, &question))?
         .ok_or_else(|| Failure::internal("a question that cannot be divided has no answer"))
 }
 

@@ -57,7 +57,7 @@ impl SourceSums {
             match self.ask(inquiry, some, hashed, true)? {
                 Some(of_some) => {
                     sums.extend(of_some);
-                    self.at_once = self.at_once.saturating_add(self.at_once / 4);
+                    self.at_once = self.at_once.saturating_add(self.at_once / 4 + 1);
                 }
                 None => self.at_once = some.len() / 2,
             }

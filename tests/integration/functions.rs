@@ -9,6 +9,7 @@ mod dedup_stopping;
 mod lookback;
 mod repair;
 mod repair_conditions;
+mod repair_safety;
 pub mod replay;
 mod replay_rows;
 mod replay_stopping;

@@ -44,13 +44,7 @@ impl<C: ExecutionContext> Puller<C> {
         if walk.given_back {
             return Ok(false);
         }
-        outcome.map_err(|failure| {
-            let range = range_of(slice);
-            failure.with_more_detail(&format!(
-                "While comparing {} from {} to {}; everything before is committed and stays.",
-                slice.partition, range.from, range.to
-            ))
-        })?;
+        outcome?;
         self.end_slice(slice, comparing, [on_source, on_stage, begun.elapsed()])?;
         Ok(true)
     }
@@ -177,7 +171,7 @@ impl<C: ExecutionContext> SliceInquiry<'_, C> {
         };
         for portion in portions(&comparing.sides, self, &bisected.differing)? {
             for range in self.rows(comparing, &portion)? {
-                self.repair(comparing, &range)?;
+                self.repair(comparing, range, &portion)?;
             }
         }
         Ok(())
@@ -185,16 +179,19 @@ impl<C: ExecutionContext> SliceInquiry<'_, C> {
 
     fn bisect(&mut self, comparing: &Comparing, hashed: bool) -> Result<Bisected, Failure> {
         let sides = &comparing.sides;
-        let mut sums = SourceSums::new(&sides.source);
+        let known = self.puller.sums.take();
+        let mut sums = known.unwrap_or_else(|| SourceSums::new(&sides.source));
         let slice = &self.walk.slice;
         let (range, rows) = (range_of(slice), slice.estimated_rows);
-        bisect(range, rows, |ranges| {
+        let bisected = bisect(range, rows, |ranges| {
             // The stage first: what it refuses needs no work of the source.
             let stage = self.on_stage(|| sides.stage_sums(ranges, hashed))?;
             let source = sums.of(self, ranges, hashed)?;
             let both = source.into_iter().zip(stage);
             Ok(both.map(|(source, (target, rejected))| Sums { source, target, rejected }).collect())
-        })
+        });
+        self.puller.sums = Some(sums);
+        bisected
     }
 
     /// The ranges of a portion whose rows differ; none where they cannot be compared.
@@ -204,9 +201,11 @@ impl<C: ExecutionContext> SliceInquiry<'_, C> {
         portion: &Portion,
     ) -> Result<Vec<ComparedRange>, Failure> {
         let placed = comparing.method.surplus == Surplus::Delete;
-        let actor = self.puller.request.table.actor.clone();
+        let table = self.puller.request.table.clone();
+        let partition = self.walk.slice.partition.clone();
         let rows = (|| {
-            let source = rows_of_source(&comparing.sides.source, &actor, self, &portion.rows)?;
+            let source =
+                rows_of_source(&comparing.sides.source, &table, &partition, self, &portion.rows)?;
             let stage = self.on_stage(|| comparing.sides.stage_rows(&portion.rows, placed))?;
             Ok::<_, Failure>((source, stage))
         })();
@@ -229,30 +228,57 @@ impl<C: ExecutionContext> SliceInquiry<'_, C> {
         ));
     }
 
-    fn repair(&mut self, comparing: &Comparing, range: &ComparedRange) -> Result<(), Failure> {
-        let slice = &self.walk.slice;
-        if comparing.method.dry_run {
-            let batch = Batch {
-                slice_no: slice.slice_no,
-                worker: self.puller.context.worker(),
-                range: Some(summary(range)),
-                ..Batch::default()
-            };
-            self.puller.context.report(batch);
-            return Ok(());
-        }
-        let mut walk = SliceWalk::new(slice.clone());
-        walk.repair = Some(RangeRepair::new(range, comparing));
-        while !walk.is_done() {
-            self.puller.advance(&mut walk)?;
-            if walk.given_back {
-                self.walk.given_back = true;
-                return Err(given_back());
+    /// Repairs a range; one that changes meanwhile is compared anew.
+    fn repair(
+        &mut self,
+        comparing: &Comparing,
+        mut range: ComparedRange,
+        portion: &Portion,
+    ) -> Result<(), Failure> {
+        let portion = portion.of(range.range);
+        for _ in 0..TRIES {
+            if comparing.method.dry_run {
+                self.tell(&range);
+                return Ok(());
+            }
+            let mut walk = SliceWalk::new(self.walk.slice.clone());
+            walk.repair = Some(RangeRepair::new(&range, comparing, portion.rows.clone()));
+            while !walk.is_done() {
+                self.puller.advance(&mut walk)?;
+                if walk.given_back {
+                    self.walk.given_back = true;
+                    return Err(given_back());
+                }
+            }
+            if !walk.stale {
+                return Ok(());
+            }
+            match self.rows(comparing, &portion)?.pop() {
+                Some(again) => range = again,
+                None => return Ok(()),
             }
         }
+        self.puller.context.warn(&format!(
+            "rows of {} from {} to {} change all the time; they are left as they are",
+            self.walk.slice.partition, range.range.from, range.range.to
+        ));
         Ok(())
     }
+
+    /// Reports a range of which nothing is done.
+    fn tell(&mut self, range: &ComparedRange) {
+        let batch = Batch {
+            slice_no: self.walk.slice.slice_no,
+            worker: self.puller.context.worker(),
+            range: Some(summary(range)),
+            ..Batch::default()
+        };
+        self.puller.context.report(batch);
+    }
 }
+
+/// How often a range is compared that changes all the time.
+const TRIES: u32 = 3;
 
 impl<C: ExecutionContext> Inquiry for SliceInquiry<'_, C> {
     fn ask<T: Send + 'static>(
@@ -264,8 +290,14 @@ impl<C: ExecutionContext> Inquiry for SliceInquiry<'_, C> {
         let answer = self.puller.attempt(&mut self.walk, |puller, walk| {
             match puller.ask_source(walk, question.clone())? {
                 Ok(answer) => Ok(Some(answer)),
-                Err(error) if divisible && error.trouble == Trouble::StatementTimeout => Ok(None),
-                Err(error) => Err(PullError::Source(error)),
+                Err(error) if error.trouble != Trouble::StatementTimeout => {
+                    Err(PullError::Source(error))
+                }
+                Err(_) if divisible => Ok(None),
+                // It is asked again as it was: that counts as a retry.
+                Err(error) => {
+                    Err(PullError::Source(SourceError { trouble: Trouble::Transient, ..error }))
+                }
             }
         });
         self.on_source += begun.elapsed();

@@ -97,6 +97,8 @@ impl<C: ExecutionContext> Puller<C> {
 
     fn given_up(&self, walk: &SliceWalk, failure: Failure, retries: u32) -> Failure {
         let timestamp = walk.watermark.edge().unwrap_or(walk.slice.interval.from).timestamp();
-        given_up(failure, retries, self.request.commit, &walk.slice.partition, timestamp)
+        let verb = if walk.slice.compared { "comparing" } else { "pulling" };
+        let doing = format!("{verb} {}", walk.slice.partition);
+        given_up(failure, retries, self.request.commit, &doing, timestamp)
     }
 }
