@@ -143,6 +143,11 @@ impl Loader {
         self.pending.first().is_some_and(|first| rechecked(first) || rechecked(rows))
     }
 
+    /// Whether rows wait for the next flush; they may have no bytes.
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Bytes waiting for the next flush.
     pub fn pending_bytes(&self) -> usize {
         self.bytes

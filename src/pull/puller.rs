@@ -183,7 +183,7 @@ impl<C: ExecutionContext> Puller<C> {
     }
 
     fn has_pending(&self) -> bool {
-        self.loader.as_ref().is_some_and(|loader| loader.pending_bytes() > 0)
+        self.loader.as_ref().is_some_and(Loader::has_pending)
     }
 
     /// Opens the unit of work that the next rows belong to.

@@ -350,3 +350,26 @@ fn names_are_the_same_whether_all_identifiers_are_quoted_or_not() {
     );
     fixture.assert_all_rows();
 }
+
+/// A row whose only value is its key has no bytes to be counted.
+#[test]
+fn rows_without_a_statement_arrive_though_a_batch_has_no_others() {
+    for commit in ["batch", "slice", "caller"] {
+        let fixture = Fixture::with(&Rows::of(0));
+        fixture.on_source(
+            "create table acid.bare (\"timestamp\" timestamptz not null, full_statement jsonb, actor_id bigint);
+             create index on acid.bare (\"timestamp\", actor_id);
+             insert into acid.bare
+             select '2025-04-01 00:00+00'::timestamptz + n * interval '1 day', null, n from generate_series(1, 25) n;
+             grant select on acid.bare to reader",
+        );
+        fixture.on_stage("update lrs_extract.pipeline set source_table = 'acid.bare'");
+        for batch in [10, 1] {
+            fixture.on_stage(
+                "truncate pipeline.aidt_raw; select lrs_extract.forget('2025-03-01', '2025-08-01')",
+            );
+            Pull::everything().batch(batch).commit(commit).run(&mut fixture.stage());
+            assert_eq!(fixture.target_rows(), 25, "{commit}, {batch}");
+        }
+    }
+}
