@@ -9,6 +9,11 @@ with gone as (
    where r.pipeline_id = $17::uuid
      and r.run_id <> $1
      and r.state = 'running'
+),
+-- No foreign key sees to it: the tables of the ledger are also truncated.
+orphans as (
+  delete from lrs_extract.difference d
+   where not exists (select from lrs_extract.run r where r.run_id = d.run_id)
 )
 insert into lrs_extract.run
   (run_id, pipeline, "from", "to", batch_size, jobs, commit_mode, again, caller, leader_pid,

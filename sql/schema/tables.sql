@@ -317,11 +317,10 @@ create table lrs_extract.difference (
   changed       bigint not null,
   pulled        bigint not null,
   deleted       bigint not null,
-  primary key (run_id, batch_no),
-  foreign key (run_id, batch_no) references lrs_extract.batch on delete cascade
+  primary key (run_id, batch_no)
 );
 
-comment on table lrs_extract.difference is 'One row for each range in which source and stage differed, written in the transaction that repaired it';
+comment on table lrs_extract.difference is 'One row for each range in which source and stage differed, written in the transaction that repaired it; those of runs that were deleted go with the next run';
 comment on column lrs_extract.difference.run_id is 'The run that repaired it';
 comment on column lrs_extract.difference.batch_no is 'The batch of that run';
 comment on column lrs_extract.difference.partition is 'The source''s partition';

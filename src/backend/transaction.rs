@@ -224,6 +224,19 @@ pub fn in_transaction<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Fa
     Unit::begin_transaction().run(f)
 }
 
+/// Refuses to `act` by workers on a hot standby, which starts none.
+///
+/// # Errors
+/// 25006 with `hint`.
+pub fn check_starts_workers(act: &str, hint: &str) -> Result<(), Failure> {
+    // SAFETY: reads the server's state.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(Failure::new("25006", format!("cannot {act} by workers on a hot standby"))
+            .with_hint(hint));
+    }
+    Ok(())
+}
+
 /// Refuses to `act` where nothing can be written.
 ///
 /// # Errors

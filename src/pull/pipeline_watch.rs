@@ -60,7 +60,7 @@ impl PipelineWatch {
         let message =
             format!("pipeline \"{}\" was changed while it was being pulled", self.pipeline);
         Failure::new("55000", message).with_detail(format!("Changed: {what}.")).with_hint(
-            "The same call continues with the pipeline as it is now. Rows pulled before follow the old definition; to pull them again, delete them and call lrs_extract.forget first.",
+            "Call pull again: it continues with the pipeline as it is now. Rows pulled before follow the old definition; to pull them again, delete them and call lrs_extract.forget first.",
         )
     }
 }

@@ -6,7 +6,7 @@ use super::herald::Herald;
 use super::inline::Inline;
 use super::leader::Leader;
 use super::request::{Arguments, CommitMode, PullRequest, kind};
-use crate::backend::transaction::check_writable;
+use crate::backend::transaction::{check_starts_workers, check_writable};
 use crate::error::{Failure, notice};
 use crate::ledger::{Batch, lock_pipeline};
 use crate::plan::{Covered, Survey, lookback, survey, survey_covered};
@@ -35,7 +35,9 @@ impl Run {
     /// [`Failure`] for whatever keeps a pull from starting.
     pub fn start(arguments: &Arguments, pool: *mut WorkerPool) -> Result<Run, Failure> {
         let is_dry_run = arguments.repair.is_some_and(|method| method.dry_run);
-        if !is_dry_run {
+        if is_dry_run {
+            check_starts_workers("repair", "Call repair on the primary.")?;
+        } else {
             check_writable(kind(arguments.repair.is_some()))?;
         }
         let lock = lock_pipeline(&arguments.pipeline)?;

@@ -38,7 +38,7 @@ impl Way {
                 before.place(),
                 now.place()
             ))
-            .with_hint("The same call continues from there."));
+            .with_hint("Call pull again: it continues from there."));
         }
         *before = ConnectSpec { committed_until: before.committed_until, ..now };
         Ok(())

@@ -121,7 +121,7 @@ impl WalkTable {
             "55000",
             format!("{partition} is no longer a partition of {}", self.sql_name),
         )
-        .with_hint("It was detached, dropped or renamed after the run was planned. The same call continues with the partitions that exist now."))
+        .with_hint("It was detached, dropped or renamed after the run was planned. Call pull again: it continues with the partitions that exist now."))
     }
 }
 

@@ -8,7 +8,7 @@ use super::sides::Sides;
 use crate::backend::client;
 use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::backend::role::current_role;
-use crate::backend::transaction::{catching, in_transaction};
+use crate::backend::transaction::{catching, check_starts_workers, in_transaction};
 use crate::error::{Failure, notice, warning};
 use crate::ledger::{Batch, SourceLimits};
 use crate::plan::connection;
@@ -16,7 +16,6 @@ use crate::pool::{Caller, LOCK_CHECK_AFTER, PoolState, Worker, WorkerPool, no_sl
 use crate::source::WalkTable;
 use crate::threads::{RetryPolicy, SourceClient};
 use chrono::{DateTime, Utc};
-use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -102,11 +101,7 @@ impl Workers {
         request: &VerifyRequest,
         jobs: usize,
     ) -> Result<Workers, Failure> {
-        // SAFETY: reads the server's state.
-        if unsafe { pg_sys::RecoveryInProgress() } {
-            return Err(Failure::new("25006", "a hot standby starts no workers")
-                .with_hint("Call verify with jobs => 1, or on the primary."));
-        }
+        check_starts_workers("verify", "Call verify with jobs => 1, or on the primary.")?;
         let mut workers = Workers { pool, found: HashMap::new(), last_sign: Instant::now() };
         let jobs = u16::try_from(jobs).unwrap_or(u16::MAX);
         let pool = workers.pool();
