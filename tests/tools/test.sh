@@ -23,7 +23,14 @@ testname=${1:-}
 if [ -n "${VERSIONS:-}" ]; then
     required=$VERSIONS
 else
-    VERSIONS=$LRS_EXTRACT_VERSIONS
+    # Those with all the tests first: the others are built and tested beside them.
+    VERSIONS=$required
+    for version in $LRS_EXTRACT_VERSIONS; do
+        case " $required " in
+        *" $version "*) ;;
+        *) VERSIONS+=" $version" ;;
+        esac
+    done
 fi
 
 cd "$here/../.."
