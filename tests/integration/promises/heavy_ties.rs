@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::fixture::{Fixture, Pull, Rows, await_that};
 
-const ROWS: i64 = 12_000;
+const ROWS: i64 = 30_000;
 /// What the survey, the planner and the end of a walk may read besides.
 const BESIDES: i64 = 60;
 
@@ -102,7 +102,7 @@ fn assert_pages_read_each_row_once(rows: Rows) {
 }
 
 #[test]
-fn two_timestamps_of_six_thousand_rows_are_read_once() {
+fn two_timestamps_of_fifteen_thousand_rows_are_read_once() {
     assert_pages_read_each_row_once(
         Rows::of(ROWS).ties(ROWS / 2).actors_per_tie(50).nulls_every(51),
     );
