@@ -33,9 +33,7 @@ pub use reject::{
     RejectQueue, SetAside, StoredReject, drop_rejects, drop_rejects_at, keep_rejects,
     most_frequent_reason, record_rejects, settle_rejects, stored_rejects,
 };
-pub use rejects_compared::{
-    drop_stale_rejects, numbered_reject_sums, reject_rows, reject_side, reject_sums,
-};
+pub use rejects_compared::{numbered_reject_sums, reject_rows, reject_side, reject_sums};
 pub use report::facts;
 pub use route::{Endpoints, Route, Sibling, routes, siblings};
 pub use run::{

@@ -15,11 +15,11 @@ mod sides;
 mod source_sums;
 mod verification;
 
-pub use bisection::{Bisected, Sums, bisect};
+pub use bisection::{Bisected, bisect};
 pub use comparer::Comparison;
 pub use level::Level;
 pub use parallel::{VerifyRequest, work};
 pub use rows::{ComparedRange, Portion, compare, portions, rows_of_source};
 pub use sides::{Compared, Ids, Sides, statement_column};
-pub use source_sums::{Inquiry, SourceSums};
+pub use source_sums::{Inquiry, SourceSums, sums_of_both};
 pub use verification::{Verification, VerifyArguments};

@@ -264,13 +264,19 @@ fn read(numbers: Vec<i64>) -> Result<Vec<StoredReject>, pgrx::spi::Error> {
     })
 }
 
-/// Drops rejects that the target has taken.
+/// Drops rejects that the target has taken, or whose rows the source does not have any more; returns how many there
+/// were.
 ///
 /// # Errors
 /// [`Failure`] when the ledger cannot be written.
-pub fn drop_rejects(numbers: &[i64]) -> Result<(), Failure> {
+pub fn drop_rejects(numbers: &[i64]) -> Result<usize, Failure> {
     let sql = include_str!("../../sql/ledger/drop_rejects.sql");
-    as_owner(|| Spi::run_with_args(sql, &[numbers.into()])).map_err(Failure::from)
+    as_owner(|| {
+        Spi::connect_mut(|client| {
+            client.update(sql, None, &[numbers.into()]).map(|dropped| dropped.len())
+        })
+    })
+    .map_err(Failure::from)
 }
 
 /// Writes why rejects stay, each by its `reject_id`; their run, batch and time remain those of their

@@ -6,7 +6,6 @@ use crate::backend::role::as_owner;
 use crate::error::Failure;
 use crate::load::{StagePlace, StageRow, numbered_stage_sums, stage_row, stage_rows, stage_sums};
 use crate::source::{Checksum, Question, Rows, Side, TimeRange, quote_literal};
-use pgrx::Spi;
 
 /// What the pipeline's `runs` rejected; `hash` is an expression over the text `statement`.
 pub fn reject_side(pipeline_id: &str, runs: &[i64], hash: &str) -> Side {
@@ -58,18 +57,4 @@ pub fn reject_rows(side: &Side, rows: &Rows) -> Result<Vec<StageRow>, Failure> {
             stage_row(row, StagePlace::Reject { reject_id, unread })
         })
     })
-}
-
-/// Drops rejects whose rows the source does not have any more; returns how many there were.
-///
-/// # Errors
-/// [`Failure`] when the ledger cannot be written.
-pub fn drop_stale_rejects(numbers: &[i64]) -> Result<usize, Failure> {
-    let sql = include_str!("../../sql/ledger/drop_rejects.sql");
-    as_owner(|| {
-        Spi::connect_mut(|client| {
-            client.update(sql, None, &[numbers.to_vec().into()]).map(|dropped| dropped.len())
-        })
-    })
-    .map_err(Failure::from)
 }

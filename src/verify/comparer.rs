@@ -1,10 +1,10 @@
 //! One slice after the other compared, by numbers, by hashes, or down to the rows that differ.
 
-use super::bisection::{Sums, bisect};
+use super::bisection::bisect;
 use super::queries::Queries;
 use super::rows::{ComparedRange, compare, portions, rows_of_source};
 use super::sides::Sides;
-use super::source_sums::{Inquiry, SourceSums};
+use super::source_sums::{Inquiry, SourceSums, sums_of_both};
 use crate::error::Failure;
 use crate::load::StagePlace;
 use crate::source::{COUNT_INSTEAD, Checksum, TimeRange, WalkTable, actors_at, is_about_a_value};
@@ -119,10 +119,7 @@ impl<'a> SliceComparer<'a> {
     ) -> Result<(Vec<Comparison>, bool), Failure> {
         let mut rows = Vec::new();
         let bisected = bisect(slice.range, slice.estimated_rows, |ranges| {
-            let stage = self.inquiry.on_stage(|| self.sides.stage_sums(ranges, true))?;
-            let source = self.sums.of(&mut self.inquiry, ranges, true)?;
-            let both = source.into_iter().zip(stage);
-            Ok(both.map(|(source, (target, rejected))| Sums { source, target, rejected }).collect())
+            sums_of_both(&self.sides, &mut self.sums, &mut self.inquiry, ranges, true)
         });
         let bisected = match bisected {
             Err(failure) if self.is_odd(&failure) => {

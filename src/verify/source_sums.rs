@@ -1,5 +1,7 @@
 //! What ranges of the source come to, asked for in questions that it answers within its time limits.
 
+use super::bisection::Sums;
+use super::sides::Sides;
 use crate::error::Failure;
 use crate::source::{Checksum, RangeSize, Session, Side, SourceError, TimeRange, range_sums};
 
@@ -21,6 +23,23 @@ pub trait Inquiry {
     /// # Errors
     /// That of `question`, or what the server threw.
     fn on_stage<T>(&mut self, question: impl Fn() -> Result<T, Failure>) -> Result<T, Failure>;
+}
+
+/// What ranges come to on both sides, which ascend and do not overlap.
+///
+/// # Errors
+/// As [`Inquiry::ask`] and [`Sides::stage_sums`].
+pub fn sums_of_both(
+    sides: &Sides,
+    source: &mut SourceSums,
+    inquiry: &mut impl Inquiry,
+    ranges: &[TimeRange],
+    hashed: bool,
+) -> Result<Vec<Sums>, Failure> {
+    // The stage first: what it refuses needs no work of the source.
+    let stage = inquiry.on_stage(|| sides.stage_sums(ranges, hashed))?;
+    let both = source.of(inquiry, ranges, hashed)?.into_iter().zip(stage);
+    Ok(both.map(|(source, (target, rejected))| Sums { source, target, rejected }).collect())
 }
 
 /// The sums of a source, in as large questions as it manages.

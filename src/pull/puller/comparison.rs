@@ -16,8 +16,8 @@ use crate::source::{
 };
 use crate::threads::SourceClient;
 use crate::verify::{
-    Bisected, ComparedRange, Inquiry, Portion, SourceSums, Sums, bisect, compare, portions,
-    rows_of_source,
+    Bisected, ComparedRange, Inquiry, Portion, SourceSums, bisect, compare, portions,
+    rows_of_source, sums_of_both,
 };
 use std::time::{Duration, Instant};
 
@@ -86,7 +86,7 @@ impl<C: ExecutionContext> Puller<C> {
         let Some(comparing) = &self.request.comparing else { return Ok(()) };
         let timestamp = &comparing.sides.target.timestamp;
         let (removed, kept) = load::remove_rows(&self.request.target, timestamp, rows)?;
-        let dropped = ledger::drop_stale_rejects(&rejects)?;
+        let dropped = ledger::drop_rejects(&rejects)?;
         repair.deleted = i64::try_from(removed + dropped).ok();
         if let Some(failure) = kept {
             self.context.warn(&format!("a surplus row was left: {}", failure.message));
@@ -183,13 +183,8 @@ impl<C: ExecutionContext> SliceInquiry<'_, C> {
         let mut sums = known.unwrap_or_else(|| SourceSums::new(&sides.source));
         let slice = &self.walk.slice;
         let (range, rows) = (range_of(slice), slice.estimated_rows);
-        let bisected = bisect(range, rows, |ranges| {
-            // The stage first: what it refuses needs no work of the source.
-            let stage = self.on_stage(|| sides.stage_sums(ranges, hashed))?;
-            let source = sums.of(self, ranges, hashed)?;
-            let both = source.into_iter().zip(stage);
-            Ok(both.map(|(source, (target, rejected))| Sums { source, target, rejected }).collect())
-        });
+        let bisected =
+            bisect(range, rows, |ranges| sums_of_both(sides, &mut sums, self, ranges, hashed));
         self.puller.sums = Some(sums);
         bisected
     }
