@@ -7,6 +7,7 @@ Listens on 127.0.0.1:PORT until it is terminated, and keeps FILE at the number o
 """
 
 import asyncio
+import os
 import sys
 
 folder, port, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -31,8 +32,10 @@ async def connection(reader, writer):
 
 async def keep_written():
     while True:
-        with open(path, "w", encoding="ascii") as file:
+        # Whoever reads the file finds a number in it.
+        with open(f"{path}.new", "w", encoding="ascii") as file:
             file.write(f"{total}\n")
+        os.replace(f"{path}.new", path)
         await asyncio.sleep(0.05)
 
 

@@ -7,7 +7,7 @@ use super::describe::WalkTable;
 use super::error::SourceError;
 use super::session_sql::Mode;
 use super::sql::{Parameters, Values, fill};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// From one time up to another.
@@ -39,6 +39,30 @@ pub enum Rows {
     Ranges(Vec<TimeRange>),
     /// Of one timestamp those whose hashes, masked, are among some.
     Tie { at: DateTime<Utc>, mask: i64, classes: Vec<i64> },
+}
+
+impl Rows {
+    /// Two parts of it; none where it cannot be divided.
+    pub fn halves(&self) -> Option<[Rows; 2]> {
+        match self {
+            Rows::Ranges(ranges) if ranges.len() > 1 => {
+                let (first, second) = ranges.split_at(ranges.len() / 2);
+                Some([first, second].map(|half| Rows::Ranges(half.to_vec())))
+            }
+            Rows::Ranges(ranges) => {
+                let [TimeRange { from, to }] = ranges[..] else { return None };
+                let middle = from + TimeDelta::microseconds((to - from).num_microseconds()? / 2);
+                let halves = [TimeRange { from, to: middle }, TimeRange { from: middle, to }];
+                (from < middle).then(|| halves.map(|half| Rows::Ranges(vec![half])))
+            }
+            Rows::Tie { at, mask, classes } => {
+                let (first, second) = classes.split_at(classes.len() / 2);
+                let half =
+                    |some: &[i64]| Rows::Tie { at: *at, mask: *mask, classes: some.to_vec() };
+                (!first.is_empty()).then(|| [half(first), half(second)])
+            }
+        }
+    }
 }
 
 /// A query and its parameters.
@@ -286,6 +310,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn halves_are_all_of_it_and_end(lengths in prop::collection::vec(1i64..9, 0..6), tie in any::<bool>()) {
+            let mut from = 0;
+            let ranges = lengths.iter().map(|length| {
+                let range = TimeRange { from: at(from), to: at(from + length) };
+                from += length + 1;
+                range
+            });
+            let whole = match tie {
+                true => Rows::Tie { at: at(0), mask: 7, classes: lengths.clone() },
+                false => Rows::Ranges(ranges.collect()),
+            };
+            let parts = |rows: &Rows| match rows {
+                Rows::Tie { classes, .. } => classes.clone(),
+                Rows::Ranges(ranges) => ranges.iter()
+                    .flat_map(|r| r.from.timestamp_micros()..r.to.timestamp_micros()).collect(),
+            };
+            let (mut rest, mut found) = (vec![whole.clone()], Vec::new());
+            while let Some(rows) = rest.pop() {
+                match rows.halves() {
+                    Some([first, second]) => rest.extend([second, first]),
+                    None => {
+                        prop_assert!(parts(&rows).len() <= 1);
+                        found.extend(parts(&rows));
+                    }
+                }
+            }
+            prop_assert_eq!(found, parts(&whole));
+        }
+
         /// As `width_bucket` numbers the stretches.
         #[test]
         fn each_time_is_of_the_range_that_holds_it(

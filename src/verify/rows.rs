@@ -92,7 +92,7 @@ fn of_tie(
     let question = sides.source.sums_of_tie(at, mask);
     let from_source = inquiry
         .ask(false, move |session| numbered_sums(session, &question))?
-        .ok_or_else(|| Failure::internal("a question that cannot be divided has no answer"))?;
+        .ok_or_else(no_answer)?;
     let mut classes: BTreeMap<i64, (Checksum, Checksum)> = BTreeMap::new();
     for (class, sum) in from_source {
         classes.entry(class).or_default().0 += sum;
@@ -121,7 +121,8 @@ fn of_tie(
     Ok(portions)
 }
 
-/// Asks the source for the rows of a portion, which are of one `partition` of `table`.
+/// Asks the source for the rows of a portion, which are of one `partition` of `table`: at once where it manages
+/// that within its time limits, else in parts.
 ///
 /// # Errors
 /// As [`Inquiry::ask`]; 55000 where it is no longer one.
@@ -132,11 +133,27 @@ pub fn rows_of_source(
     inquiry: &mut impl Inquiry,
     rows: &Rows,
 ) -> Result<Vec<SourceRow>, Failure> {
-    let question = side.rows(rows, &format!(", {}::pg_catalog.int8 as actor", table.actor));
-    let (table, partition) = (table.clone(), partition.to_owned());
-    inquiry
-        .ask(false, move |session| source_rows(session, &table, &partition, &question))?
-        .ok_or_else(|| Failure::internal("a question that cannot be divided has no answer"))
+    let actor = format!(", {}::pg_catalog.int8 as actor", table.actor);
+    let mut found = Vec::new();
+    let mut rest = vec![rows.clone()];
+    while let Some(some) = rest.pop() {
+        let halves = some.halves();
+        let question = side.rows(&some, &actor);
+        let (table, partition) = (table.clone(), partition.to_owned());
+        let answer = inquiry.ask(halves.is_some(), move |session| {
+            source_rows(session, &table, &partition, &question)
+        })?;
+        match (answer, halves) {
+            (Some(rows), _) => found.extend(rows),
+            (None, Some([first, second])) => rest.extend([second, first]),
+            (None, None) => return Err(no_answer()),
+        }
+    }
+    Ok(found)
+}
+
+fn no_answer() -> Failure {
+    Failure::internal("a question that cannot be divided has no answer")
 }
 
 /// Compares the rows of a portion, range by range; those that do not differ (any more) are left out.
