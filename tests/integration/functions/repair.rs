@@ -1,6 +1,8 @@
 //! `repair` finds what came late, changed or went, and makes the target hold what the source holds.
 
-use crate::fixture::{Fixture, Repair, Repaired, Rows, refusal, whole_text};
+use std::time::Duration;
+
+use crate::fixture::{Fixture, Repair, Repaired, Rows, await_that, refusal, whole_text};
 
 const NOTHING: Repaired =
     Repaired { ranges: 0, missing: 0, surplus: 0, changed: 0, pulled: 0, deleted: 0 };
@@ -193,4 +195,42 @@ fn bad_arguments_are_refused_in_words() {
         assert!(words.contains(said), "{words}");
         assert!(refused.hint().is_some(), "{words}");
     }
+}
+
+#[test]
+fn of_ranges_that_differ_no_other_rows_are_read() {
+    let fixture = Fixture::with(&Rows::of(20_000).between("2025-04-01", "2025-04-08"));
+    fixture.pull_all();
+    fixture.on_stage("create index on pipeline.aidt_raw (\"timestamp\")");
+    fixture.on_source(
+        "insert into acid.lrs_statement_new
+         select timestamptz '2025-04-01 12:00+00' + n * interval '1 day', acid.statement(77000 + n, false), 1
+           from generate_series(1, 5) n",
+    );
+    fixture.on_source("vacuum analyze acid.lrs_statement_new");
+    fixture.on_stage("vacuum analyze pipeline.aidt_raw");
+    fixture.on_source("select pg_stat_reset()");
+    fixture.on_stage("select pg_stat_reset()");
+    let read = "coalesce(sum(seq_tup_read), 0) || ' ' || coalesce(sum(idx_tup_fetch), 0) \
+                from pg_stat_user_tables where schemaname in ('acid', 'pipeline')";
+    let read_on = |on: &dyn Fn(&str) -> String| {
+        let said = on(&format!("select {read}"));
+        let (scanned, fetched) = said.split_once(' ').expect("two numbers");
+        (scanned.parse::<i64>().unwrap(), fetched.parse::<i64>().unwrap())
+    };
+    let on_source = |sql: &str| fixture.source_value(sql);
+    let on_stage = |sql: &str| fixture.stage_value(sql);
+    await_that("the statistics are anew", Duration::from_secs(10), || {
+        read_on(&on_source) == (0, 0) && read_on(&on_stage) == (0, 0)
+    });
+    let repaired = Repair::by_counts().run(&fixture);
+    assert_eq!((repaired.ranges, repaired.pulled), (5, 5));
+    for on in [&on_source as &dyn Fn(&str) -> String, &on_stage] {
+        await_that("the rows read are told", Duration::from_secs(12), || read_on(on).1 > 0);
+        let (scanned, fetched) = read_on(on);
+        assert_eq!(scanned, 0, "rows of sequential scans");
+        // Five ranges of some hundred rows.
+        assert!(fetched < 2_000, "{fetched} rows");
+    }
+    fixture.assert_all_rows();
 }
