@@ -65,8 +65,25 @@ impl Failure {
 
     /// Whether the stage may well succeed when the same is tried again.
     pub fn is_transient(&self) -> bool {
-        // Serialization, deadlock, lock timeout.
-        ["40001", "40P01", "55P03"].contains(&self.sqlstate.as_str())
+        // Serialization, deadlock, lock timeout; another server behind the target that is not reached.
+        let passing = ["40001", "40P01", "55P03"].contains(&self.sqlstate.as_str())
+            || self.sqlstate.starts_with("08");
+        passing || self.is_of_a_lost_node()
+    }
+
+    /// Whether a node of a distributed table was lost meanwhile: Citus says so without a SQLSTATE of its own,
+    /// or with that of an I/O error.
+    fn is_of_a_lost_node(&self) -> bool {
+        let words = match self.sqlstate.as_str() {
+            "XX000" => &[
+                "SSL SYSCALL error",
+                "server closed the connection unexpectedly",
+                "failure on connection marked as essential",
+            ][..],
+            "58030" => &["failed to COPY to shard"][..],
+            _ => &[],
+        };
+        words.iter().any(|words| self.message.contains(words))
     }
 
     /// Whether it is about a row, or a value of it: data exceptions, integrity violations, rows that

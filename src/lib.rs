@@ -101,6 +101,7 @@ extension_sql_file!(
     requires = ["tables"]
 );
 extension_sql_file!("../sql/schema/views.sql", name = "views", requires = ["pipeline_aidt"]);
+extension_sql_file!("../sql/schema/batch_rows.sql", name = "batch_rows", requires = ["views"]);
 extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 
 /// Called by the server when it loads the library.
@@ -108,6 +109,8 @@ extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 pub extern "C-unwind" fn _PG_init() {
     pg_compat::keep_backtraces_out_of_errors();
     settings::register();
+    #[cfg(feature = "pg_test")]
+    pg_tests::stand_in::register();
 }
 
 #[cfg(test)]

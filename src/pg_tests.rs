@@ -8,4 +8,6 @@ mod encoding;
 mod interrupts;
 mod load;
 mod roles;
+#[cfg(feature = "pg_test")]
+pub mod stand_in;
 mod values;

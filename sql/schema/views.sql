@@ -375,7 +375,12 @@ select t.run_id,
    select (select pg_catalog.string_agg(g.tgname::text, ', ' order by g.tgname)
              from pg_catalog.pg_trigger g
             where g.tgrelid = o.oid and not g.tgisinternal and g.tgenabled <> 'D'
-              and g.tgtype & 5 = 5 and not g.tginitdeferred) as triggers,
+              and g.tgtype & 5 = 5 and not g.tginitdeferred
+              -- TimescaleDB's own keep rows out of a hypertable's root, and run for none of its chunks'.
+              and not exists (select
+                                from pg_catalog.pg_proc f
+                                join pg_catalog.pg_namespace s on s.oid = f.pronamespace
+                               where f.oid = g.tgfoid and s.nspname like '\_timescaledb\_%')) as triggers,
           (select pg_catalog.string_agg(distinct coalesce(c.conname, g.tgname)::text, ', ')
              from pg_catalog.pg_trigger g
              left join pg_catalog.pg_constraint c on c.oid = g.tgconstraint

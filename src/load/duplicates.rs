@@ -1,7 +1,8 @@
 //! Rows of the target that came twice: found once by their id, then removed by their ctids.
 
 use super::identity::Identity;
-use super::row_versions::{Removable, RowVersion, RowVersions, check_removable, remove_in_parts};
+use super::removable::check_removable;
+use super::row_versions::{Removable, RowVersion, RowVersions, remove_in_parts};
 use super::target::Target;
 use crate::backend::time::Period;
 use crate::error::Failure;

@@ -1,18 +1,15 @@
-//! The rows of one flush: written as tuples into a tuplestore, and the statement that inserts them
-//! into the target.
+//! The rows of one flush: written as tuples into a tuplestore, and inserted into the target by a statement.
 
 #![allow(unsafe_code)]
 
-use super::identity::Identity;
-use super::target::{Column, Target, base_type};
+use super::feed::{self, Feed, InsertStatement, Offer, RELATION};
+use super::target::{Column, base_type};
 use super::time_zone::{SessionZone, Zone};
 use crate::error::Failure;
 use crate::transform::{Cell, FinishedRows};
 use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 use std::ffi::{CStr, CString};
-
-/// The name under which the statement finds the buffer.
-pub const RELATION: &CStr = c"lrs_extract_batch";
 
 /// A target column and the function that reads its values from text.
 struct InputColumn {
@@ -39,6 +36,8 @@ pub struct TupleWriter {
     nulls: Vec<bool>,
     /// The column whose value is being made: the one that an error is about.
     in_hand: usize,
+    /// How statements find the rows.
+    pub feed: Feed,
 }
 
 /// The rows of one flush.
@@ -71,6 +70,7 @@ impl TupleWriter {
                 values: Vec::new(),
                 nulls: Vec::new(),
                 in_hand: 0,
+                feed: Feed::default(),
             };
             for (column, time_zone) in columns {
                 let type_oid = pg_sys::Oid::from(column.type_oid);
@@ -120,6 +120,14 @@ impl TupleWriter {
         }
     }
 
+    /// The function that gives the rows, as SQL writes it.
+    pub fn function(&self) -> String {
+        feed::function(self.columns.iter().map(|column| {
+            let name = quote_identifier(&*column.name.to_string_lossy());
+            (name, feed::type_name(column.type_oid, column.type_modifier))
+        }))
+    }
+
     /// The column whose value was being made when [`TupleWriter::add`] threw.
     pub fn column_in_hand(&self) -> usize {
         self.in_hand
@@ -131,8 +139,9 @@ impl TupleWriter {
         unsafe {
             pg_sys::MemoryContextReset(self.store_context);
             let before = pg_sys::MemoryContextSwitchTo(self.store_context);
-            // Bounded by the bytes of a flush, so it is never to be written to a temporary file.
-            let store = pg_sys::tuplestore_begin_heap(false, false, i32::MAX);
+            // Bounded by the bytes of a flush, so it is never to be written to a temporary file. A scan of a
+            // function goes back to its begin.
+            let store = pg_sys::tuplestore_begin_heap(true, false, i32::MAX);
             pg_sys::MemoryContextSwitchTo(before);
             FlushBuffer { store, rows: 0 }
         }
@@ -197,14 +206,21 @@ impl TupleWriter {
         (value, false)
     }
 
-    /// Runs `sql` with the buffer in sight; returns how many rows it processed.
+    /// Runs `statement` with the buffer in sight; returns how many rows it processed. The buffer may be gone
+    /// then.
     ///
     /// Errors are thrown as the server throws them.
-    pub fn insert(&mut self, buffer: &FlushBuffer, sql: &CStr) -> u64 {
+    pub fn insert(&mut self, buffer: &FlushBuffer, statement: &InsertStatement) -> u64 {
+        let sql = statement.by(self.feed);
         // SAFETY: the relation is registered in SPI's own context (it is freed by SPI_finish, not
-        // by our resets), and the store and descriptor outlive the statement.
+        // by our resets), and the store and descriptor outlive the statement. Who takes the offer frees the
+        // store, and nothing touches it again.
         unsafe {
             check_spi(pg_sys::SPI_connect());
+            if self.feed == Feed::Function {
+                let _offer = Offer::new(buffer.store, self.descriptor);
+                return finish(pg_sys::SPI_execute(sql.as_ptr(), false, 0));
+            }
             let relation = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
                 .cast::<pg_sys::EphemeralNamedRelationData>();
             (*relation).md.name = RELATION.as_ptr().cast_mut();
@@ -214,11 +230,19 @@ impl TupleWriter {
             (*relation).md.enrtuples = buffer.rows as f64;
             (*relation).reldata = buffer.store.cast();
             check_spi(pg_sys::SPI_register_relation(relation));
-            check_spi(pg_sys::SPI_execute(sql.as_ptr(), false, 0));
-            let processed = pg_sys::SPI_processed;
-            check_spi(pg_sys::SPI_finish());
-            processed
+            finish(pg_sys::SPI_execute(sql.as_ptr(), false, 0))
         }
+    }
+}
+
+/// Ends SPI after a statement that returned `code`; how many rows it processed.
+fn finish(code: i32) -> u64 {
+    check_spi(code);
+    // SAFETY: on the main thread, connected to SPI.
+    unsafe {
+        let processed = pg_sys::SPI_processed;
+        check_spi(pg_sys::SPI_finish());
+        processed
     }
 }
 
@@ -306,27 +330,6 @@ fn check_spi(code: i32) {
     if code < 0 {
         Failure::internal(format!("SPI code {code}")).raise();
     }
-}
-
-/// `insert into target (…) select … from lrs_extract_batch`; `columns` as SQL writes them.
-pub fn insert_statement(target: &Target, columns: &[String]) -> Result<CString, Failure> {
-    let list = columns.join(", ");
-    let relation = RELATION.to_string_lossy();
-    statement(format!("insert into {} ({list}) select {list} from {relation}", target.sql_name))
-}
-
-/// The same for those rows alone that the target does not have.
-pub fn insert_missing_statement(
-    target: &Target,
-    columns: &[String],
-    identity: &Identity,
-) -> Result<CString, Failure> {
-    let relation = RELATION.to_string_lossy();
-    statement(identity.insert_missing(&target.sql_name, &relation, columns))
-}
-
-fn statement(sql: String) -> Result<CString, Failure> {
-    CString::new(sql).map_err(|_| Failure::internal("a name holds a zero byte"))
 }
 
 #[cfg(test)]

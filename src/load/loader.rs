@@ -4,7 +4,8 @@
 mod conflict;
 mod isolate;
 
-use super::flush_buffer::{FlushBuffer, TupleWriter, insert_missing_statement, insert_statement};
+use super::feed::{InsertStatement, RELATION};
+use super::flush_buffer::{FlushBuffer, TupleWriter};
 use super::identity::Identity;
 use super::target::Target;
 use crate::backend::transaction::Subtransaction;
@@ -13,7 +14,6 @@ use crate::source::{Field, Recheck};
 use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::ffi::CString;
 use std::time::Duration;
 
 /// A further column's value of this size is not kept with a reject: a jsonb holds 256 MB.
@@ -83,9 +83,11 @@ pub struct Loader {
     mapping: BoundMapping,
     target: String,
     writer: TupleWriter,
-    sql: CString,
+    sql: InsertStatement,
     /// For rows that the target may have.
-    sql_missing: Option<CString>,
+    sql_missing: Option<InsertStatement>,
+    /// Whether the statements of this flush return something: see [`Loader::adapts_to`].
+    returning: bool,
     on_conflict: OnConflict,
     /// Whether ON CONFLICT tells which rows meet a conflict, as far as is known.
     takes_on_conflict: bool,
@@ -117,12 +119,19 @@ impl Loader {
             .collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> =
             columns.iter().map(|c| pgrx::spi::quote_identifier(&c.name)).collect();
-        let sql = insert_statement(target, &names)?;
-        let sql_missing =
-            identity.map(|i| insert_missing_statement(target, &names, i)).transpose()?;
         let writer = TupleWriter::new(
             columns.into_iter().enumerate().map(|(n, column)| (column, mapping.time_zone(n))),
         )?;
+        let (function, list) = (writer.function(), names.join(", "));
+        let sql = InsertStatement::new(&function, |rows| {
+            format!("insert into {} ({list}) select {list} from {rows}", target.sql_name)
+        })?;
+        let missing = |identity: &Identity| {
+            let relation = RELATION.to_string_lossy();
+            let sql = identity.insert_missing(&target.sql_name, &relation, &names);
+            InsertStatement::of_several(&function, &sql)
+        };
+        let sql_missing = identity.map(missing).transpose()?;
         let name = target.sql_name.clone();
         Ok(Loader {
             mapping,
@@ -130,6 +139,7 @@ impl Loader {
             writer,
             sql,
             sql_missing,
+            returning: false,
             on_conflict,
             takes_on_conflict: !target.may_take_away,
             pending: Vec::new(),
@@ -173,6 +183,7 @@ impl Loader {
     pub fn flush(&mut self) -> Result<Loaded, Failure> {
         let mut pending = std::mem::take(&mut self.pending);
         self.bytes = 0;
+        self.returning = false;
         let mut loaded = Loaded::default();
         for rows in &pending {
             if let Some(fatal) = &rows.fatal {

@@ -3,7 +3,6 @@
 #![allow(unsafe_code)]
 
 use crate::backend::query::Row;
-use crate::backend::role;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
@@ -140,30 +139,4 @@ pub fn remove_in_parts<R: Removable>(
         }
     }
     Ok((removed, kept))
-}
-
-/// Checks that `role` may remove rows of the target, and that they have a place to be found again by; `what`
-/// they are, in words.
-///
-/// # Errors
-/// 42501 or 0A000.
-pub fn check_removable(target: &str, role: pg_sys::Oid, what: &str) -> Result<(), Failure> {
-    let sql = include_str!("../../sql/target/removable.sql");
-    let (may_delete, without_ctid) = role::as_owner(|| {
-        Spi::get_two_with_args::<bool, String>(sql, &[target.into(), role.into()])
-    })?;
-    if may_delete != Some(true) {
-        return Err(Failure::new("42501", format!("permission denied for table {target}"))
-            .with_hint(format!("grant select, delete on {target} to …;")));
-    }
-    // A foreign table may have rows on several tables behind it, or no ctid at all: what is deleted
-    // there by its place may be another row.
-    if let Some(part) = without_ctid {
-        return Err(Failure::new(
-            "0A000",
-            format!("{what} cannot be removed from {part}, which is a foreign table or a view"),
-        )
-        .with_hint("Remove them where the rows are stored; for the other partitions of a target, add a pipeline whose target_table is one of them."));
-    }
-    Ok(())
 }

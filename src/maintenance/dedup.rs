@@ -32,6 +32,7 @@ impl DedupRequest {
         let target = load::describe(&pipeline.target_table, current_role())?;
         target.check_seen_by_workers()?;
         let duplicates = Duplicates::of(&target, identity(&pipeline, &target)?, current_role())?;
+        load::check_nothing_prepared(&target)?;
         Ok(DedupRequest {
             caller: Caller::of_this_session()?,
             duplicates,

@@ -4,7 +4,7 @@ use crate::backend::role::current_role;
 use crate::error::Failure;
 use crate::ledger::RangeDifference;
 use crate::ledger::{Pipeline, last_loaded};
-use crate::load::{RowVersions, StagePlace, Target, check_removable};
+use crate::load::{RowVersions, StagePlace, Target, check_nothing_prepared, check_removable};
 use crate::plan::{Covered, Follows, Survey, runs_that_count};
 use crate::slice::{Edge, Interval, Slice};
 use crate::source::{Rows, Wanted};
@@ -81,6 +81,7 @@ impl Comparing {
             }
             check_nothing_else(covered)?;
         }
+        check_nothing_prepared(target)?;
         let statement = statement_column(pipeline, target).map_err(|failure| {
             Failure { hint: None, ..failure }
                 .with_detail("A repair knows rows by their time and their statement.")

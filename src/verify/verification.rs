@@ -62,6 +62,7 @@ impl Verification {
         let role = current_role();
         let pipeline = Pipeline::read(&arguments.pipeline)?;
         let target = load::describe(&pipeline.target_table, role)?;
+        load::check_nothing_prepared(&target)?;
         let hashed = arguments.level != Level::Count;
         let statement = if hashed { Some(statement_column(&pipeline, &target)?) } else { None };
         let client = SourceClient::new(directions(&pipeline.server, role), "verify")?;

@@ -2,6 +2,7 @@
 //! and the stage's troubles.
 
 mod coerced_values;
+mod distributed;
 mod local_times;
 mod mapping;
 mod rows_at_fault;

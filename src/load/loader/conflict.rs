@@ -5,8 +5,8 @@ use super::isolate::statement;
 use super::{Loaded, Loader, OnConflict, RowRef};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
+use crate::load::feed::InsertStatement;
 use crate::transform::FinishedRows;
-use std::ffi::CString;
 use std::time::Instant;
 
 /// What a target says that takes no ON CONFLICT: a view, a rule, a deferrable constraint, a row that
@@ -29,8 +29,7 @@ impl Loader {
             return Ok(false);
         }
         let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
-        let sql = CString::new([sql.as_bytes(), b" on conflict do nothing"].concat())
-            .map_err(|_| Failure::internal("a name holds a zero byte"))?;
+        let sql = sql.followed_by("on conflict do nothing")?;
         let begun = Instant::now();
         let outcome = self.insert_where_free(pending, refs, &sql);
         loaded.insert += begun.elapsed();
@@ -68,7 +67,7 @@ impl Loader {
         &mut self,
         pending: &[FinishedRows],
         refs: &[RowRef],
-        sql: &CString,
+        sql: &InsertStatement,
     ) -> Result<Free, Failure> {
         let (writer, skip) = (&mut self.writer, self.on_conflict == OnConflict::Skip);
         let all = refs.len() as u64;

@@ -3,9 +3,9 @@
 use super::{Loaded, Loader, OnConflict, RowRef};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
+use crate::load::feed::{Feed, InsertStatement};
 use crate::load::flush_buffer::FlushBuffer;
 use crate::transform::FinishedRows;
-use std::ffi::CString;
 use std::time::Instant;
 
 /// After so many single rows without one that fits, the next are tried one by one at once: halves
@@ -75,14 +75,32 @@ impl Loader {
         refs: &[RowRef],
         loaded: &mut Loaded,
     ) -> Result<(Vec<RowRef>, Result<(), Failure>), Failure> {
-        let begun = Instant::now();
-        let (buffer, refs) = self.fill(pending, refs, loaded)?;
-        loaded.convert += begun.elapsed();
-        if refs.is_empty() {
-            return Ok((refs, Ok(())));
+        let mut refs = refs.to_vec();
+        loop {
+            let begun = Instant::now();
+            let buffer;
+            (buffer, refs) = self.fill(pending, &refs, loaded)?;
+            loaded.convert += begun.elapsed();
+            if refs.is_empty() {
+                return Ok((refs, Ok(())));
+            }
+            match self.execute(&buffer, loaded, true)? {
+                Err(failure) if self.adapts_to(&failure) => {}
+                outcome => return Ok((refs, outcome.map(|rows| loaded.rows += rows))),
+            }
         }
-        let outcome = self.execute(&buffer, loaded, true)?;
-        Ok((refs, outcome.map(|rows| loaded.rows += rows)))
+    }
+
+    /// Whether the same rows are to be inserted in another way after `failure`: where a planner loses the
+    /// relation, by the function; after an error without a SQLSTATE of its own, so that a distributed table
+    /// hands the rows over through the coordinator, which costs more and tells what the error was.
+    fn adapts_to(&mut self, failure: &Failure) -> bool {
+        if let Some(feed) = self.writer.feed.instead(failure) {
+            self.writer.feed = feed;
+            return true;
+        }
+        let tells_more = failure.sqlstate == "XX000" && !failure.is_transient();
+        tells_more && !std::mem::replace(&mut self.returning, true)
     }
 
     /// What becomes of a row that was refused as a whole.
@@ -108,7 +126,8 @@ impl Loader {
         keep: bool,
     ) -> Result<Result<u64, Failure>, Failure> {
         let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
-        let writer = &mut self.writer;
+        let returning = self.returning.then(|| sql.followed_by("returning null")).transpose()?;
+        let (sql, writer) = (returning.as_ref().unwrap_or(sql), &mut self.writer);
         let begun = Instant::now();
         let outcome = Subtransaction::run_if(|| writer.insert(buffer, sql), |_| keep);
         loaded.insert += begun.elapsed();
@@ -135,16 +154,23 @@ impl Loader {
     }
 
     pub(super) fn during_insert(&self, failure: Failure) -> Failure {
-        failure.during(&format!("insert into {}", self.target))
+        let needs_function = failure.sqlstate == "42501" && self.writer.feed == Feed::Function;
+        let failure = failure.during(&format!("insert into {}", self.target));
+        if needs_function {
+            return failure.with_default_hint(|| {
+                "Where the target is distributed, the role that pulls needs one more privilege: grant execute on function lrs_extract.batch_rows() to …;".to_owned()
+            });
+        }
+        failure
     }
 }
 
 /// The statement for the rows of a flush.
 pub(super) fn statement<'a>(
-    plain: &'a CString,
-    missing: Option<&'a CString>,
+    plain: &'a InsertStatement,
+    missing: Option<&'a InsertStatement>,
     loaded: &Loaded,
-) -> Result<&'a CString, Failure> {
+) -> Result<&'a InsertStatement, Failure> {
     match (missing, &loaded.rechecked) {
         (_, None) => Ok(plain),
         (Some(sql), Some(_)) => Ok(sql),

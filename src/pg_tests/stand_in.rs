@@ -1,0 +1,87 @@
+//! Stands in for a server that distributes tables, in what a pull meets there: the SELECT of an INSERT … SELECT runs
+//! without the query's environment, and a constraint's error has no SQLSTATE of its own unless the INSERT
+//! returns something. Each is switched on by a setting, in the library that tests install alone.
+
+#![allow(unsafe_code)]
+
+use pgrx::pg_sys::errcodes::PgSqlErrorCode;
+use pgrx::pg_sys::panic::CaughtError;
+use pgrx::prelude::*;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgTryBuilder};
+use std::ffi::c_int;
+
+static APART: GucSetting<bool> = GucSetting::<bool>::new(false);
+static HIDES: GucSetting<bool> = GucSetting::<bool>::new(false);
+
+/// Adds the settings and the hooks.
+pub fn register() {
+    for (name, about, setting) in [
+        (c"lrs_extract_test.runs_select_apart", c"INSERT … SELECT loses its environment.", &APART),
+        (c"lrs_extract_test.hides_constraints", c"Constraints' errors are XX000.", &HIDES),
+    ] {
+        let flags = GucFlags::default();
+        GucRegistry::define_bool_guc(name, about, about, setting, GucContext::Userset, flags);
+    }
+    // SAFETY: while the library is being loaded, on the only thread; nothing else hooks in here.
+    unsafe {
+        pg_sys::ExecutorStart_hook = Some(start);
+        pg_sys::ExecutorRun_hook = Some(run);
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
+    // SAFETY: the server's own query.
+    unsafe {
+        if APART.get() && (*query).operation == pg_sys::CmdType::CMD_INSERT {
+            (*query).queryEnv = std::ptr::null_mut();
+        }
+        pg_sys::standard_ExecutorStart(query, flags);
+    }
+}
+
+#[cfg(feature = "pg18")]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+) {
+    // SAFETY: the server's own query.
+    unsafe { hiding(query, || pg_sys::standard_ExecutorRun(query, direction, count)) }
+}
+
+#[cfg(not(feature = "pg18"))]
+#[pg_guard]
+unsafe extern "C-unwind" fn run(
+    query: *mut pg_sys::QueryDesc,
+    direction: pg_sys::ScanDirection::Type,
+    count: u64,
+    once: bool,
+) {
+    // SAFETY: the server's own query.
+    unsafe { hiding(query, || pg_sys::standard_ExecutorRun(query, direction, count, once)) }
+}
+
+/// # Safety
+/// `query` is the server's own.
+unsafe fn hiding(query: *mut pg_sys::QueryDesc, run: impl FnOnce() + std::panic::UnwindSafe) {
+    // SAFETY: as promised.
+    let (operation, returns) =
+        unsafe { ((*query).operation, (*(*query).plannedstmt).hasReturning) };
+    if !HIDES.get() || operation != pg_sys::CmdType::CMD_INSERT || returns {
+        return run();
+    }
+    PgTryBuilder::new(run)
+        .catch_others(|error| match error {
+            CaughtError::PostgresError(ref report)
+                if (report.sql_error_code() as i32) & 0xfff
+                    == (PgSqlErrorCode::ERRCODE_UNIQUE_VIOLATION as i32) & 0xfff =>
+            {
+                let message = report.message().to_owned();
+                ereport!(ERROR, PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message);
+            }
+            other => other.rethrow(),
+        })
+        .execute();
+}
