@@ -104,7 +104,7 @@ create table lrs_extract.run (
   server      text,
   source_table text,
   source_id   text,
-  pipeline_id uuid,
+  pipeline_id uuid not null,
   kind        text not null default 'pull',
   constraint run_kind_check check (kind in ('pull', 'repair')),
   constraint run_state_check check (state in ('running', 'done', 'failed', 'cancelled', 'interrupted'))
@@ -159,7 +159,7 @@ create table lrs_extract.heap_scan (
   state         text not null default 'unfinished',
   opened_at     timestamptz not null default clock_timestamp(),
   closed_at     timestamptz,
-  pipeline_id   uuid,
+  pipeline_id   uuid not null,
   constraint heap_scan_state_check check (state in ('unfinished', 'done', 'forgotten'))
 );
 create index heap_scan_unfinished_idx on lrs_extract.heap_scan (pipeline_id) where state = 'unfinished';
@@ -212,7 +212,7 @@ create table lrs_extract.slice (
   finished_at        timestamptz,
   forgotten          tstzrange[] not null default '{}',
   rows_read          bigint not null default 0,
-  pipeline_id        uuid,
+  pipeline_id        uuid not null,
   skipped            bigint not null default 0,
   primary key (run_id, slice_no),
   constraint slice_state_check check (state in ('todo', 'running', 'done'))
@@ -349,7 +349,7 @@ create table lrs_extract.reject (
   extra       jsonb,
   altered     boolean not null default false,
   rejected_at timestamptz not null default clock_timestamp(),
-  pipeline_id uuid
+  pipeline_id uuid not null
 );
 create index reject_pipeline_idx on lrs_extract.reject (pipeline_id, "timestamp");
 

@@ -20,8 +20,9 @@ mod tests {
     fn slice(from: u32, to: u32, watermark: &str) {
         Spi::run(&format!(
             "insert into lrs_extract.run (run_id, pipeline, \"from\", \"to\", batch_size, jobs, \
-               commit_mode, again, caller, leader_pid) \
-             values (1, 'aidt', 'epoch', 'epoch', 1, 1, 'batch', false, 'x', 0) \
+               commit_mode, again, caller, leader_pid, pipeline_id) \
+             select 1, 'aidt', 'epoch', 'epoch', 1, 1, 'batch', false, 'x', 0, pipeline_id \
+               from lrs_extract.pipeline \
              on conflict do nothing; \
              insert into lrs_extract.slice (run_id, slice_no, pipeline, partition, \"from\", \"to\", \
                watermark, watermark_actor_id, pipeline_id) \
