@@ -1,5 +1,5 @@
 //! Running it: who may do what, what is to be seen meanwhile, what changes or stands in the way,
-//! and the jobs, dumps and recipes around it.
+//! and the jobs, dumps, updates and recipes around it.
 
 pub mod dump;
 mod locks_and_slots;
@@ -10,3 +10,4 @@ mod privileges;
 mod psql_notices;
 mod recipes;
 mod settings_mid_run;
+mod upgrade;

@@ -264,6 +264,15 @@ fn rows_that_did_not_fit() {
 }
 
 #[test]
+fn an_update_of_the_extension() {
+    let Some(fixture) = Fixture::left_by_0_1_0() else { return };
+    let [running, update] = recipe("Update the extension")[..] else { panic!("two blocks") };
+    assert_eq!(psql(&fixture, running), "");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(psql(&fixture, update), format!("{version}|{version}\n"));
+}
+
+#[test]
 fn rows_that_came_twice() {
     let fixture = Fixture::with(&Rows::of(1_000));
     fixture.pull_all();
