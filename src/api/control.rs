@@ -1,6 +1,7 @@
 //! `lrs_extract.cancel` and `lrs_extract.forget`.
 
 use super::arguments::{check_period, no_such_run, present};
+use crate::backend::extension::check_version;
 use crate::backend::role::{current_role, is_superuser};
 use crate::backend::time::{Period, from_server};
 use crate::error::{Failure, or_raise};
@@ -21,6 +22,7 @@ fn cancel(run_id: Option<i64>) -> bool {
 }
 
 fn cancel_run(run_id: Option<i64>) -> Result<bool, Failure> {
+    check_version()?;
     let run_id = present(run_id, "run_id")?;
     match ledger::run_state(run_id)? {
         None => Err(no_such_run(run_id)),
@@ -55,6 +57,7 @@ fn forget_period(
     to: Option<TimestampWithTimeZone>,
     pipeline: Option<String>,
 ) -> Result<i64, Failure> {
+    check_version()?;
     let period = check_period(from, to)?;
     let pipeline = Pipeline::read(&present(pipeline, "pipeline")?)?;
     check_may_pull(&pipeline)?;

@@ -1,6 +1,7 @@
 //! `lrs_extract.dedup`: rows of the target that came twice.
 
 use super::arguments::{check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::transaction::{Subtransaction, check_writable};
 use crate::error::{Failure, or_raise};
 use crate::ledger::{Pipeline, lock_pipeline};
@@ -17,6 +18,7 @@ fn dedup(
     to: Option<TimestampWithTimeZone>,
     pipeline: default!(Option<String>, "'aidt'"),
 ) -> i64 {
+    or_raise(check_version());
     let pool = WorkerPool::of_this_call();
     or_raise(dedup_period(from, to, pipeline, pool))
 }

@@ -1,6 +1,7 @@
 //! `lrs_extract.plan`: what a pull of the same period would do.
 
 use super::arguments::{check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::plan::survey;
@@ -51,6 +52,7 @@ fn rows(
     to: Option<TimestampWithTimeZone>,
     pipeline: Option<String>,
 ) -> Result<Vec<Row>, Failure> {
+    check_version()?;
     let period = check_period(from, to)?;
     let pipeline = present(pipeline, "pipeline")?;
     let survey = survey(&pipeline, period, false, Some(TYPICAL_PAGE), FirstConnection::Once)?;

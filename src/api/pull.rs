@@ -1,6 +1,7 @@
 //! `lrs_extract.pull`: the main job.
 
 use super::arguments::{at_least_one, check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::ledger::Batch;
@@ -56,6 +57,7 @@ fn pull(
         name!(elapsed_ms, f64),
     ),
 > {
+    or_raise(check_version());
     let pool = WorkerPool::of_this_call();
     let arguments = or_raise(check(from, to, batch, pipeline, jobs, commit, again));
     let mut run = or_raise(Run::start(&arguments, pool));

@@ -1,6 +1,7 @@
 //! `lrs_extract.repair`: what came late, changed or went.
 
 use super::arguments::{check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::ledger::{Batch, RangeDifference};
@@ -63,6 +64,7 @@ fn repair(
         name!(elapsed_ms, f64),
     ),
 > {
+    or_raise(check_version());
     let pool = WorkerPool::of_this_call();
     let arguments = or_raise(check(from, to, pipeline, level, surplus, dry_run));
     let mut run = or_raise(Run::start(&arguments, pool));

@@ -1,6 +1,7 @@
 //! `lrs_extract.replay`: rejects taken through the mapping again.
 
 use super::arguments::{check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::transaction::{Subtransaction, check_writable};
 use crate::error::{Failure, or_raise};
 use crate::ledger::lock_pipeline;
@@ -19,6 +20,7 @@ fn replay(
     to: Option<TimestampWithTimeZone>,
     pipeline: default!(Option<String>, "'aidt'"),
 ) -> i64 {
+    or_raise(check_version());
     let pool = WorkerPool::of_this_call();
     or_raise(replay_period(from, to, pipeline, pool))
 }

@@ -1,6 +1,7 @@
 //! `lrs_extract.report`.
 
 use super::arguments::{no_such_run, present};
+use crate::backend::extension::check_version;
 use crate::error::{Failure, or_raise};
 use crate::ledger;
 use crate::report::{Format, render};
@@ -15,6 +16,7 @@ fn report(run_id: Option<i64>, format: default!(Option<String>, "'text'")) -> St
 
 fn write(run_id: Option<i64>, format: Option<String>) -> Result<String, Failure> {
     const HINT: &str = "select lrs_extract.report(max(run_id), 'text') from lrs_extract.run;";
+    check_version()?;
     let run_id = present(run_id, "run_id").map_err(|f| f.with_hint(HINT))?;
     let word = present(format, "format").map_err(|f| f.with_hint(HINT))?;
     let format = Format::parse(&word).ok_or_else(|| {

@@ -1,6 +1,7 @@
 //! `lrs_extract.verify`: source, target and rejects side by side.
 
 use super::arguments::{at_least_one, check_period, present};
+use crate::backend::extension::check_version;
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::pool::WorkerPool;
@@ -51,6 +52,7 @@ fn verify(
         name!(actor_id, Option<i64>),
     ),
 > {
+    or_raise(check_version());
     let pool = WorkerPool::of_this_call();
     let arguments = or_raise(check(from, to, pipeline, level, jobs, max_rows));
     let mut verification = or_raise(Verification::start(&arguments, pool));

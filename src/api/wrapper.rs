@@ -5,7 +5,8 @@ use crate::error::{Failure, or_raise};
 use crate::source::{ConnectSpec, server_options, user_mapping_options};
 use pgrx::prelude::*;
 
-/// Checks the options of a server or a user mapping of the wrapper `lrs_extract`.
+/// Checks the options of a server or a user mapping of the wrapper `lrs_extract`. It alone works beside SQL objects of
+/// another version: it needs none, and pg_upgrade and the scripts of other versions call it.
 #[pg_extern(name = "validate_options")]
 fn validate_options(options: Vec<Option<String>>, catalog: pg_sys::Oid) {
     or_raise(check(&options, catalog));

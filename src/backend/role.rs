@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::extension::owner;
 use crate::error::Failure;
 use pgrx::{Spi, pg_sys};
 
@@ -80,38 +81,5 @@ fn acting_as<T>(actor: pg_sys::Oid, f: impl FnOnce() -> T) -> T {
         pg_sys::SetUserIdAndSecContext(role, context);
         pg_sys::AtEOXact_GUC(false, settings);
         value
-    }
-}
-
-/// The owner of this extension. (That of its schema could be somebody else, who made it before.)
-fn owner() -> pg_sys::Oid {
-    // SAFETY: a catalog scan inside a transaction, its parts closed in reverse order; the tuple is
-    // read while the scan holds it.
-    unsafe {
-        let extension = pg_sys::get_extension_oid(c"lrs_extract".as_ptr(), false);
-        let relation =
-            pg_sys::table_open(pg_sys::ExtensionRelationId, pg_sys::AccessShareLock as i32);
-        let mut key = pg_sys::ScanKeyData::default();
-        pg_sys::ScanKeyInit(
-            &mut key,
-            pg_sys::Anum_pg_extension_oid as pg_sys::AttrNumber,
-            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-            pg_sys::Oid::from(pg_sys::F_OIDEQ),
-            pg_sys::Datum::from(extension),
-        );
-        // 13's bindings have the number bare.
-        #[allow(clippy::useless_conversion)]
-        let index = pg_sys::Oid::from(pg_sys::ExtensionOidIndexId);
-        let scan =
-            pg_sys::systable_beginscan(relation, index, true, std::ptr::null_mut(), 1, &mut key);
-        let tuple = pg_sys::systable_getnext(scan);
-        let owner = if tuple.is_null() {
-            pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID)
-        } else {
-            (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_extension>()).extowner
-        };
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(relation, pg_sys::AccessShareLock as i32);
-        owner
     }
 }

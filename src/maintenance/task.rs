@@ -102,7 +102,7 @@ fn died(call: &str) -> Failure {
 /// # Errors
 /// What ended it before its end; the steps before are committed.
 pub fn work<T: MaintenanceTask>(worker: &Worker<'_>, task: &T) -> Result<(), Failure> {
-    task.caller().connect_worker();
+    task.caller().connect_worker()?;
     let announce = |doing: &str| {
         worker.announce(&format!(
             "lrs_extract {} of pipeline {}: {doing}",

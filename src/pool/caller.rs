@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::session_settings::Setting;
+use crate::backend::extension::check_version;
 use crate::backend::transaction;
 use crate::error::Failure;
 use pgrx::prelude::*;
@@ -54,7 +55,10 @@ impl Caller {
 
     /// Connects this worker to the caller's database, in the caller's role and with the settings.
     /// Once, before anything else touches the database.
-    pub fn connect_worker(&self) {
+    ///
+    /// # Errors
+    /// 55000 where the SQL objects have become those of another version since the call began.
+    pub fn connect_worker(&self) -> Result<(), Failure> {
         let database = pg_sys::Oid::from(self.database);
         let session_role = pg_sys::Oid::from(self.session_role);
         // SAFETY: in a worker that has not connected yet. The role is set outside a transaction, so
@@ -70,5 +74,6 @@ impl Caller {
         // Meant for transactions that clients forget; a batch takes as long as it takes.
         #[cfg(any(feature = "pg17", feature = "pg18"))]
         Setting::lifted("transaction_timeout").set();
+        transaction::in_transaction(check_version)
     }
 }

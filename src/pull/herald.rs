@@ -139,7 +139,7 @@ impl Herald {
 /// # Errors
 /// What ended it before the leader's word.
 pub fn announce(worker: &Worker<'_>, request: &HeraldRequest) -> Result<(), Failure> {
-    request.caller.connect_worker();
+    request.caller.connect_worker()?;
     let control = worker.control();
     if !control.is_opened() {
         in_transaction(|| {

@@ -22,7 +22,7 @@ use std::time::Duration;
 /// # Errors
 /// What ended it before its end; the batches before are committed, and the run is marked.
 pub fn work(worker: &Worker<'_>, request: PullRequest) -> Result<(), Failure> {
-    request.caller.connect_worker();
+    request.caller.connect_worker()?;
     let request = Arc::new(request);
     let context = WorkerContext { worker, request: request.clone(), announced: None, reads: false };
     let mut puller = Puller::new(context, request.clone());
@@ -148,8 +148,9 @@ pub(super) fn undisturbed<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T
 /// The recorder's whole work: a worker died without reporting an outcome, so another process writes how the run
 /// ended.
 pub fn record_failure(caller: &Caller, run_id: i64, failure: &Failure) {
-    caller.connect_worker();
-    let written = in_transaction(|| ledger::close_run(run_id, "failed", Some(failure)));
+    let written = caller
+        .connect_worker()
+        .and_then(|()| in_transaction(|| ledger::close_run(run_id, "failed", Some(failure))));
     if let Err(failure) = written {
         warning(&format!("lrs_extract could not write the end of run {run_id}: {failure}"));
     }

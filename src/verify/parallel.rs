@@ -47,7 +47,7 @@ impl VerifyRequest {
 /// # Errors
 /// What ended it before its end.
 pub fn work(worker: &Worker<'_>, request: &VerifyRequest) -> Result<(), Failure> {
-    request.caller.connect_worker();
+    request.caller.connect_worker()?;
     catching(|| {
         let server = request.server.clone();
         let directions = Box::new(move || in_transaction(|| connection(&server, current_role())));

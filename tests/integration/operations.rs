@@ -11,3 +11,4 @@ mod psql_notices;
 mod recipes;
 mod settings_mid_run;
 mod upgrade;
+mod versions;
