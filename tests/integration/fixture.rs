@@ -23,6 +23,7 @@ mod skip;
 mod small_disk;
 mod standby;
 mod stopping;
+mod upgraded;
 mod upgrading;
 mod version;
 mod wait;

@@ -6,6 +6,7 @@ mod locks_and_slots;
 mod monitoring;
 mod operator;
 mod pg_cron;
+mod pg_upgrade;
 mod privileges;
 mod psql_notices;
 mod recipes;
