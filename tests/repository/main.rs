@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`documentation`] | the README is short, and no link in a Markdown file is dead |
 //! | [`modules`] | dependencies in `src/` point one way, without circles; files are short |
-//! | [`files`] | the files that the others read |
+//! | [`files`], [`markdown`] | what the others read: the files, and the parts of a page |
 
 #![allow(
     clippy::unwrap_used,
@@ -15,4 +15,5 @@
 
 mod documentation;
 mod files;
+mod markdown;
 mod modules;
