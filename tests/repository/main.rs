@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`documentation`] | the README is short, and no link in a Markdown file is dead |
 //! | [`modules`] | dependencies in `src/` point one way, without circles; files are short |
+//! | [`translations`] | a page in another language has the code, headings, tables and links of its original |
 //! | [`files`], [`markdown`] | what the others read: the files, and the parts of a page |
 
 #![allow(
@@ -17,3 +18,4 @@ mod documentation;
 mod files;
 mod markdown;
 mod modules;
+mod translations;
