@@ -511,7 +511,12 @@ select t.run_id,
    select (select pg_catalog.string_agg(g.tgname::text, ', ' order by g.tgname)
              from pg_catalog.pg_trigger g
             where g.tgrelid = o.oid and not g.tgisinternal and g.tgenabled <> 'D'
-              and g.tgtype & 5 = 5 and not g.tginitdeferred) as triggers,
+              and g.tgtype & 5 = 5 and not g.tginitdeferred
+              -- TimescaleDB's own keep rows out of a hypertable's root, and run for none of its chunks'.
+              and not exists (select
+                                from pg_catalog.pg_proc f
+                                join pg_catalog.pg_namespace s on s.oid = f.pronamespace
+                               where f.oid = g.tgfoid and s.nspname like '\_timescaledb\_%')) as triggers,
           (select pg_catalog.string_agg(distinct coalesce(c.conname, g.tgname)::text, ', ')
              from pg_catalog.pg_trigger g
              left join pg_catalog.pg_constraint c on c.oid = g.tgconstraint
@@ -593,6 +598,10 @@ create function lrs_extract.repair(
 volatile parallel unsafe
 language c as 'MODULE_PATHNAME', 'repair_wrapper';
 
+create function lrs_extract.batch_rows() returns setof record
+  language c volatile parallel unsafe
+  as 'MODULE_PATHNAME', 'lrs_extract_batch_rows';
+
 -- What is new belongs to whom the extension belongs to, whoever updates it.
 do $do$
 declare
@@ -609,6 +618,7 @@ begin
     'table lrs_extract.heap_scan',
     'sequence lrs_extract.heap_scan_id_seq',
     'table lrs_extract.difference',
+    'function lrs_extract.batch_rows()',
     'function lrs_extract.keep_pipeline_id()',
     'function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean)',
     'function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int)'
@@ -618,6 +628,7 @@ begin
 end
 $do$;
 
+revoke all on function lrs_extract.batch_rows() from public;
 revoke all on function lrs_extract.keep_pipeline_id() from public;
 revoke all on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) from public;
 revoke all on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) from public;
@@ -740,4 +751,5 @@ comment on column lrs_extract.progress.share_done is 'From 0 to 1, by the plan''
 comment on column lrs_extract.progress.kind is 'pull or repair';
 comment on column lrs_extract.bottleneck.kind is 'pull or repair';
 comment on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) is 'Source, target and rejects of a period side by side, a row a slice, or a row a statement that differs; changes nothing';
+comment on function lrs_extract.batch_rows() is 'Serves the INSERT of a pull into a distributed table, and no other statement';
 comment on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) is 'Makes the target hold what the source holds in the pulled part of a period; a row for each range that differed';

@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::backend::extension::check_version;
 use crate::error::Failure;
 use pgrx::pg_sys;
 use std::ffi::{CStr, CString};
@@ -148,6 +149,7 @@ unsafe fn give(arguments: pg_sys::FunctionCallInfo) -> Result<(), Failure> {
     };
     let store = STORE.swap(std::ptr::null_mut(), Ordering::Relaxed);
     if store.is_null() || !takes_set {
+        check_version()?;
         return Err(Failure::new("55000", "there are no rows of a batch here")
             .with_detail("lrs_extract.batch_rows() hands the rows of a batch to the INSERT of a pull, and serves no other statement.")
             .with_hint("select lrs_extract.pull('2025-03-01', '2025-04-01', 50000);"));

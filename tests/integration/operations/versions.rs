@@ -20,8 +20,10 @@ fn calls(fixture: &Fixture) -> Vec<String> {
     let rows = fixture
         .stage()
         .query(
-            "select format('select * from %s(%s)', p.oid::regproc,
-                           (select string_agg('null::' || format_type(t, null), ', ') from unnest(p.proargtypes) t))
+            "select format('select * from %s(%s)%s', p.oid::regproc,
+                           (select string_agg('null::' || format_type(t, null), ', ') from unnest(p.proargtypes) t),
+                           case when p.prorettype = 'record'::regtype and p.proallargtypes is null
+                                then ' as t (n int)' end)
                from pg_proc p
               where p.pronamespace = 'lrs_extract'::regnamespace
                 and p.prolang = (select oid from pg_language where lanname = 'c')
