@@ -68,8 +68,8 @@ fn every_kind_of_difference_is_seen() {
             "view",
             "create or replace view lrs_extract.workers as
              select run_id, pid, slice_no, partition, doing, since, retries, last_error
-               from (select null::bigint run_id, 0 pid, 0 slice_no, ''::text partition, ''::text doing,
-                            now() since, 0 retries, ''::text last_error) w",
+               from (select null::bigint as run_id, 0 as pid, 0 as slice_no, ''::text as partition, ''::text as doing,
+                            now() as since, 0 as retries, ''::text as last_error) w",
         ),
         ("trigger", "drop trigger keep_pipeline_id on lrs_extract.pipeline"),
         ("trigger", "alter table lrs_extract.pipeline disable trigger keep_pipeline_id"),
