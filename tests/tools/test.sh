@@ -133,10 +133,11 @@ test_outside() {
     case " $required " in
     *" $version "*) ;;
     *)
-        part=(every_row_once functions::verify functions::repair functions::report target::stored_values
-            source::tls operations::settings_mid_run locks_and_slots)
+        part=(every_row_once functions::verify target::stored_values source::tls operations::settings_mid_run
+            locks_and_slots)
         # The newest also where its statistics and its standbys are asked.
-        [ "$version" != "${VERSIONS##* }" ] || part+=(source::standby:: operations::monitoring)
+        [ "$version" != "${VERSIONS##* }" ] ||
+            part+=(functions::repair functions::report source::standby:: operations::monitoring)
         ;;
     esac
     if [ -n "$testname" ]; then
