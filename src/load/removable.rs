@@ -4,8 +4,8 @@
 use super::target::Target;
 use crate::backend::role;
 use crate::error::Failure;
-use pgrx::Spi;
-use pgrx::pg_sys;
+use pgrx::datum::DatumWithOid;
+use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
 
 /// What is known of a target and its parts.
 struct Parts {
@@ -101,20 +101,28 @@ pub fn check_nothing_prepared(target: &Target) -> Result<(), Failure> {
     let oid = pg_sys::Oid::from(target.oid);
     let prepared = role::as_owner(|| {
         let sql = "select pg_catalog.to_regclass('pg_catalog.pg_dist_partition') is not null";
-        let has_citus = Spi::get_one::<bool>(sql)? == Some(true);
+        let has_citus = first::<bool>(sql, &[])? == Some(true);
         let is_distributed = has_citus && {
             let sql = include_str!("../../sql/target/distributed.sql");
-            Spi::get_one_with_args::<String>(sql, &[vec![oid].into()])?.is_some()
+            first::<String>(sql, &[vec![oid].into()])?.is_some()
         };
         let sql = include_str!("../../sql/target/prepared.sql");
-        let here = Spi::get_one_with_args::<String>(sql, &[oid.into(), is_distributed.into()])?;
+        let here = first::<String>(sql, &[oid.into(), is_distributed.into()])?;
         if here.is_some() || !is_distributed {
             return Ok(here);
         }
-        Spi::get_one::<String>(include_str!("../../sql/target/prepared_elsewhere.sql"))
+        first::<String>(include_str!("../../sql/target/prepared_elsewhere.sql"), &[])
     })?;
     let Some(gid) = prepared else { return Ok(()) };
     Err(Failure::new("55000", format!("a prepared transaction holds rows of {} back", target.sql_name))
         .with_detail(format!("The transaction '{gid}' has written to it and is neither committed nor rolled back: what it inserted would be taken for missing."))
         .with_hint("commit prepared '…'; or rollback prepared '…'; in the database where it was prepared (pg_prepared_xacts). What a lost node of Citus has left: select recover_prepared_transactions();"))
+}
+
+/// The first value of a query that writes nothing, and takes no transaction id.
+fn first<T: FromDatum + IntoDatum>(
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> Result<Option<T>, pgrx::spi::Error> {
+    Spi::connect(|client| client.select(sql, Some(1), arguments)?.first().get::<T>(1))
 }

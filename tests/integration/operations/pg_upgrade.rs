@@ -1,4 +1,4 @@
-//! `pg_upgrade` of a stage: an older one where the extension is installed there, too.
+//! `pg_upgrade` of a stage, to the same version.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::fixture::{Fixture, Pair, Pull, Rows, ServerPlan, Version};
 
 #[test]
 fn a_pull_that_was_killed_goes_on_after_pg_upgrade() {
-    let old = Version::before_pg_upgrade();
+    let old = Version::stage();
     let pair = Pair::of(ServerPlan::of(Version::source()), ServerPlan::of(old));
     let fixture = Fixture::on(pair, &Rows::of(3_000).nulls_every(7).odd_ids_every(500));
     fixture.slow_target(200);
