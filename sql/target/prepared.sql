@@ -1,10 +1,5 @@
--- A prepared transaction that has locked the table of oid $1, or a part of it, to write. $2: whether Citus spreads it over
--- nodes: then what Citus has prepared here counts, too.
-with recursive part (oid) as (
-  select $1::oid
-  union
-  select i.inhrelid from part p join pg_inherits i on i.inhparent = p.oid
-)
+-- A prepared transaction that has locked one of the tables of oids $1 to write. $2: whether Citus spreads one over nodes:
+-- then what Citus has prepared here counts, too.
 select min(x.gid)
   from pg_prepared_xacts x
  where x.database = current_database()
@@ -12,9 +7,8 @@ select min(x.gid)
         or exists (select
                      from pg_locks own
                      join pg_locks l on l.virtualtransaction = own.virtualtransaction
-                     join part p on p.oid = l.relation
                     where own.locktype = 'transactionid' and own.transactionid = x.transaction
                       -- No process holds them.
                       and own.pid is null and l.pid is null
-                      and l.locktype = 'relation'
+                      and l.locktype = 'relation' and l.relation = any ($1)
                       and l.mode not in ('AccessShareLock', 'RowShareLock')))

@@ -93,7 +93,7 @@ fn zero_byte() -> Failure {
 
 /// `lrs_extract.batch_rows()` with the columns that it gives, each with its name and its type as SQL writes
 /// them.
-pub fn function(columns: impl Iterator<Item = (String, String)>) -> String {
+pub fn function<'a>(columns: impl Iterator<Item = (&'a String, String)>) -> String {
     let columns: Vec<String> = columns.map(|(name, of_type)| format!("{name} {of_type}")).collect();
     let relation = RELATION.to_string_lossy();
     format!("lrs_extract.batch_rows() as {relation} ({})", columns.join(", "))

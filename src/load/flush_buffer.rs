@@ -8,7 +8,6 @@ use super::time_zone::{SessionZone, Zone};
 use crate::error::Failure;
 use crate::transform::{Cell, FinishedRows};
 use pgrx::pg_sys;
-use pgrx::spi::quote_identifier;
 use std::ffi::{CStr, CString};
 
 /// A target column and the function that reads its values from text.
@@ -120,12 +119,10 @@ impl TupleWriter {
         }
     }
 
-    /// The function that gives the rows, as SQL writes it.
-    pub fn function(&self) -> String {
-        feed::function(self.columns.iter().map(|column| {
-            let name = quote_identifier(&*column.name.to_string_lossy());
-            (name, feed::type_name(column.type_oid, column.type_modifier))
-        }))
+    /// The function that gives the rows, whose columns have these names, as SQL writes it.
+    pub fn function(&self, names: &[String]) -> String {
+        let of_type = |column: &InputColumn| feed::type_name(column.type_oid, column.type_modifier);
+        feed::function(names.iter().zip(self.columns.iter().map(of_type)))
     }
 
     /// The column whose value was being made when [`TupleWriter::add`] threw.

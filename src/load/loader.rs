@@ -122,7 +122,7 @@ impl Loader {
         let writer = TupleWriter::new(
             columns.into_iter().enumerate().map(|(n, column)| (column, mapping.time_zone(n))),
         )?;
-        let (function, list) = (writer.function(), names.join(", "));
+        let (function, list) = (writer.function(&names), names.join(", "));
         let sql = InsertStatement::new(&function, |rows| {
             format!("insert into {} ({list}) select {list} from {rows}", target.sql_name)
         })?;

@@ -5,10 +5,12 @@ use super::target::Target;
 use crate::backend::role;
 use crate::error::Failure;
 use pgrx::datum::DatumWithOid;
-use pgrx::{FromDatum, IntoDatum, Spi, pg_sys};
+use pgrx::spi::SpiClient;
+use pgrx::{Spi, pg_sys};
 
 /// What is known of a target and its parts.
 struct Parts {
+    oids: Vec<pg_sys::Oid>,
     may_delete: bool,
     /// A part that is a foreign table or a view.
     elsewhere: Option<String>,
@@ -26,13 +28,12 @@ impl Parts {
         role::as_owner(|| {
             Spi::connect(|client| {
                 let found = client.select(sql, Some(1), &[target.into(), role.into()])?.first();
-                let parts: Vec<pg_sys::Oid> = found.get_by_name("parts")?.unwrap_or_default();
+                let oids: Vec<pg_sys::Oid> = found.get_by_name("parts")?.unwrap_or_default();
                 let among = |has: &str, sql: &str| {
                     if found.get_by_name::<bool, _>(has)? != Some(true) {
                         return Ok(None);
                     }
-                    let rows = client.select(sql, Some(1), &[parts.clone().into()])?;
-                    rows.first().get::<String>(1)
+                    first(client, sql, &[oids.clone().into()])
                 };
                 Ok::<_, pgrx::spi::Error>(Parts {
                     may_delete: found.get_by_name("may_delete")? == Some(true),
@@ -48,11 +49,37 @@ impl Parts {
                         "has_timescaledb",
                         include_str!("../../sql/target/compressed.sql"),
                     )?,
+                    oids,
                 })
             })
         })
         .map_err(Failure::from)
     }
+
+    /// A prepared transaction that has written to one of them.
+    fn prepared(self) -> Result<Option<String>, Failure> {
+        let is_distributed = self.distributed.is_some();
+        let prepared = role::as_owner(|| {
+            Spi::connect(|client| {
+                let sql = include_str!("../../sql/target/prepared.sql");
+                let here = first(client, sql, &[self.oids.into(), is_distributed.into()])?;
+                if here.is_some() || !is_distributed {
+                    return Ok(here);
+                }
+                first(client, include_str!("../../sql/target/prepared_elsewhere.sql"), &[])
+            })
+        });
+        prepared.map_err(|error: pgrx::spi::Error| error.into())
+    }
+}
+
+/// The text in the first row of a query, which writes nothing and takes no transaction id.
+fn first(
+    client: &SpiClient<'_>,
+    sql: &str,
+    arguments: &[DatumWithOid<'_>],
+) -> Result<Option<String>, pgrx::spi::Error> {
+    client.select(sql, Some(1), arguments)?.first().get(1)
 }
 
 /// Checks that `role` may remove rows of the target, and that they have a place to be found again by; `what`
@@ -98,31 +125,9 @@ pub fn check_removable(target: &str, role: pg_sys::Oid, what: &str) -> Result<()
 /// # Errors
 /// 55000 where there is one.
 pub fn check_nothing_prepared(target: &Target) -> Result<(), Failure> {
-    let oid = pg_sys::Oid::from(target.oid);
-    let prepared = role::as_owner(|| {
-        let sql = "select pg_catalog.to_regclass('pg_catalog.pg_dist_partition') is not null";
-        let has_citus = first::<bool>(sql, &[])? == Some(true);
-        let is_distributed = has_citus && {
-            let sql = include_str!("../../sql/target/distributed.sql");
-            first::<String>(sql, &[vec![oid].into()])?.is_some()
-        };
-        let sql = include_str!("../../sql/target/prepared.sql");
-        let here = first::<String>(sql, &[oid.into(), is_distributed.into()])?;
-        if here.is_some() || !is_distributed {
-            return Ok(here);
-        }
-        first::<String>(include_str!("../../sql/target/prepared_elsewhere.sql"), &[])
-    })?;
+    let prepared = Parts::of(&target.sql_name, role::current_role())?.prepared()?;
     let Some(gid) = prepared else { return Ok(()) };
     Err(Failure::new("55000", format!("a prepared transaction holds rows of {} back", target.sql_name))
         .with_detail(format!("The transaction '{gid}' has written to it and is neither committed nor rolled back: what it inserted would be taken for missing."))
         .with_hint("commit prepared '…'; or rollback prepared '…'; in the database where it was prepared (pg_prepared_xacts). What a lost node of Citus has left: select recover_prepared_transactions();"))
-}
-
-/// The first value of a query that writes nothing, and takes no transaction id.
-fn first<T: FromDatum + IntoDatum>(
-    sql: &str,
-    arguments: &[DatumWithOid<'_>],
-) -> Result<Option<T>, pgrx::spi::Error> {
-    Spi::connect(|client| client.select(sql, Some(1), arguments)?.first().get::<T>(1))
 }

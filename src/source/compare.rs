@@ -17,6 +17,15 @@ pub struct TimeRange {
     pub to: DateTime<Utc>,
 }
 
+impl TimeRange {
+    /// Its two halves; none where it is a microsecond.
+    pub fn halves(self) -> Option<[TimeRange; 2]> {
+        let half = (self.to - self.from).num_microseconds().map(|wide| wide / 2);
+        let middle = self.from + TimeDelta::microseconds(half.filter(|half| *half > 0)?);
+        Some([TimeRange { to: middle, ..self }, TimeRange { from: middle, ..self }])
+    }
+}
+
 /// A relation as a comparison asks for its rows; names and expressions as SQL writes them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Side {
@@ -50,10 +59,7 @@ impl Rows {
                 Some([first, second].map(|half| Rows::Ranges(half.to_vec())))
             }
             Rows::Ranges(ranges) => {
-                let [TimeRange { from, to }] = ranges[..] else { return None };
-                let middle = from + TimeDelta::microseconds((to - from).num_microseconds()? / 2);
-                let halves = [TimeRange { from, to: middle }, TimeRange { from: middle, to }];
-                (from < middle).then(|| halves.map(|half| Rows::Ranges(vec![half])))
+                Some(ranges.first()?.halves()?.map(|half| Rows::Ranges(vec![half])))
             }
             Rows::Tie { at, mask, classes } => {
                 let (first, second) = classes.split_at(classes.len() / 2);

@@ -229,19 +229,17 @@ fn comparisons(partition: &str, compared: &ComparedRange) -> Vec<Comparison> {
 
 /// The microsecond of the range at which `count` fails first because of a value.
 fn narrowed(
-    range: TimeRange,
+    mut range: TimeRange,
     mut count: impl FnMut(TimeRange) -> Result<(), Failure>,
 ) -> Result<DateTime<Utc>, Failure> {
-    let TimeRange { mut from, mut to } = range;
-    while let Some(half) = (to - from).num_microseconds().map(|wide| wide / 2).filter(|n| *n > 0) {
-        let middle = from + TimeDelta::microseconds(half);
-        match count(TimeRange { from, to: middle }) {
-            Ok(()) => from = middle,
-            Err(failure) if is_about_a_value(&failure.sqlstate) => to = middle,
+    while let Some([first, second]) = range.halves() {
+        range = match count(first) {
+            Ok(()) => second,
+            Err(failure) if is_about_a_value(&failure.sqlstate) => first,
             Err(failure) => return Err(failure),
-        }
+        };
     }
-    Ok(from)
+    Ok(range.from)
 }
 
 fn while_counting(failure: Failure, slice: &VerifiedSlice) -> Failure {

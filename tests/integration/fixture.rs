@@ -56,6 +56,9 @@ pub use stopping::Stepwise;
 pub use version::Version;
 pub use wait::{await_some, await_that};
 
+/// The period of all rows that a source has by default, as arguments.
+pub const EVERYTHING: &str = "'2025-03-01', '2025-08-01'";
+
 /// How soon after its end a run must have left both servers.
 const QUIET_WITHIN: Duration = Duration::from_secs(5);
 

@@ -23,22 +23,10 @@ fn pulled_and_differing(rows: &Rows) -> Fixture {
     fixture
 }
 
-/// A role that may call everything, with a mapping, and has these privileges on the target.
-fn repairer(fixture: &Fixture, privileges: &str) -> postgres::Client {
-    let session = fixture.recorder(privileges);
-    let role = format!("{}_recorder", fixture.db);
-    fixture.on_stage(&format!(
-        "grant usage on foreign server lrs_source to {role};
-         create user mapping for {role} server lrs_source options ({})",
-        fixture.mapping_options()
-    ));
-    session
-}
-
 #[test]
 fn rows_that_a_policy_hides_are_not_taken_for_missing_ones() {
     let fixture = pulled_and_differing(&Rows::of(300));
-    let mut session = repairer(&fixture, "select, insert, delete");
+    let (_, mut session) = fixture.analyst("select, insert, delete");
     fixture.on_stage(
         "alter table pipeline.aidt_raw enable row level security;
          create policy a_few on pipeline.aidt_raw using (user_id is null) with check (true)",
@@ -54,7 +42,7 @@ fn rows_that_a_policy_hides_are_not_taken_for_missing_ones() {
 #[test]
 fn a_role_needs_what_the_repair_does_and_no_more() {
     let fixture = pulled_and_differing(&Rows::of(300));
-    let mut session = repairer(&fixture, "insert");
+    let (_, mut session) = fixture.analyst("insert");
     let refused = refusal(Repair::by_counts().try_run(&mut session));
     assert_eq!(refused.code().code(), "42501");
     assert!(refused.hint().is_some_and(|hint| hint.contains("grant select")), "{refused:?}");
@@ -72,7 +60,7 @@ fn a_role_needs_what_the_repair_does_and_no_more() {
 #[test]
 fn nothing_of_the_callers_search_path_is_called() {
     let fixture = pulled_and_differing(&Rows::of(300));
-    let mut session = repairer(&fixture, "select, insert, delete");
+    let (_, mut session) = fixture.analyst("select, insert, delete");
     let role = format!("{}_recorder", fixture.db);
     fixture.on_stage(&format!("create schema trap authorization {role}"));
     let trapped = "language plpgsql as $$ begin raise exception 'trapped'; end $$";

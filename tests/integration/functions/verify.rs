@@ -5,7 +5,7 @@ use std::time::Duration;
 use postgres::Client;
 use postgres::error::DbError;
 
-use crate::fixture::{Fixture, Pull, Rows, await_that, refusal, whole_text};
+use crate::fixture::{EVERYTHING, Fixture, Pull, Rows, await_that, refusal, whole_text};
 
 /// What the slices of a verification come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,6 @@ fn verify(stage: &mut Client, arguments: &str) -> Found {
     Found { source: row.get(0), target: row.get(1), rejected: row.get(2), not_ok: row.get(3) }
 }
 
-const EVERYTHING: &str = "'2025-03-01', '2025-08-01'";
 const HASHED: &str = "'2025-03-01', '2025-08-01', level => 'hash'";
 
 fn counted(fixture: &Fixture) -> Found {

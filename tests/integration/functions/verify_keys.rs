@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fixture::{Calling, Fixture, Rows, await_that, refusal, whole_text};
-
-const EVERYTHING: &str = "'2025-03-01', '2025-08-01'";
+use crate::fixture::{Calling, EVERYTHING, Fixture, Rows, await_that, refusal, whole_text};
 
 /// Of each differing statement: day, difference, id and actor.
 fn differing(fixture: &Fixture, more: &str) -> Vec<String> {

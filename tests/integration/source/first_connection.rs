@@ -6,8 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{
-    Fixture, Notices, Pull, READER_PASSWORD, Rows, Running, await_some, await_that, refusal,
-    whole_text,
+    Fixture, Notices, Pull, Rows, Running, await_some, await_that, refusal, whole_text,
 };
 
 /// Where nobody listens.
@@ -172,25 +171,10 @@ fn a_run_that_finds_nothing_to_do_after_a_wait_is_done() {
     fixture.assert_nothing_left_running();
 }
 
-/// A role that is no superuser and may pull, and its session.
-fn analyst(fixture: &Fixture) -> (String, postgres::Client) {
-    let role = format!("{}_analyst", fixture.db);
-    fixture.on_stage(&format!(
-        "create role {role} login password 'x'; grant usage on schema lrs_extract, pipeline to {role};
-         grant execute on all functions in schema lrs_extract to {role};
-         grant usage on foreign server lrs_source to {role};
-         grant insert on pipeline.aidt_raw to {role};
-         create user mapping for {role} server lrs_source
-             options (user 'reader', password '{READER_PASSWORD}')"
-    ));
-    let session = fixture.stage_as(&role, "x");
-    (role, session)
-}
-
 #[test]
 fn the_first_connection_of_a_caller_who_is_no_superuser_is_tried_again() {
     let fixture = leading_to(closed_port());
-    let (_, session) = analyst(&fixture);
+    let (_, session) = fixture.analyst("insert");
     let running = Running::by(session, &Pull::everything());
     sleep(Duration::from_millis(700));
     fixture.on_stage(&right_way(&fixture));
@@ -231,7 +215,7 @@ fn a_password_that_is_changed_in_the_middle_of_a_run_is_read_again() {
     for superuser in [true, false] {
         let (who, session) = match superuser {
             true => ("current_user".to_owned(), fixture.stage()),
-            false => analyst(&fixture),
+            false => fixture.analyst("insert"),
         };
         let fixture = &fixture;
         let running = match superuser {

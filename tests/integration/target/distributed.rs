@@ -3,9 +3,9 @@
 
 use postgres::Client;
 
-use crate::fixture::{Fixture, Pair, Pull, Repair, Rows, ServerPlan, Version, refusal, whole_text};
-
-const EVERYTHING: &str = "'2025-03-01', '2025-08-01'";
+use crate::fixture::{
+    EVERYTHING, Fixture, Pair, Pull, Repair, Rows, ServerPlan, Version, refusal, whole_text,
+};
 
 /// A fixture whose sessions do to INSERT … SELECT what these settings say.
 fn fixture_that(rows: &Rows, settings: &[&str]) -> Fixture {
@@ -178,14 +178,7 @@ fn the_rows_of_a_batch_are_for_a_pull_alone() {
 #[test]
 fn a_role_that_may_not_call_the_function_is_told_what_to_grant() {
     let fixture = fixture_that(&Rows::of(50), &[APART]);
-    let mut session = fixture.recorder("select, insert");
-    let role = format!("{}_recorder", fixture.db);
-    fixture.on_stage(&format!(
-        "grant usage on foreign server lrs_source to {role};
-         create user mapping for {role} server lrs_source options ({})",
-        fixture.mapping_options()
-    ));
-    fixture.on_stage("revoke execute on function lrs_extract.batch_rows() from public");
+    let (role, mut session) = fixture.analyst("select, insert");
     fixture.on_stage(&format!("revoke execute on function lrs_extract.batch_rows() from {role}"));
     let refused = refusal(Pull::everything().try_run(&mut session));
     assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
