@@ -65,14 +65,14 @@ impl Failure {
 
     /// Whether the stage may well succeed when the same is tried again.
     pub fn is_transient(&self) -> bool {
-        // Serialization, deadlock, lock timeout; another server behind the target that is not reached.
-        let passing = ["40001", "40P01", "55P03"].contains(&self.sqlstate.as_str())
-            || self.sqlstate.starts_with("08");
+        // Serialization, deadlock, lock timeout.
+        let passing = ["40001", "40P01", "55P03"].contains(&self.sqlstate.as_str());
         passing || self.is_of_a_lost_node()
     }
 
     /// Whether a node of a distributed table was lost meanwhile: Citus says so without a SQLSTATE of its own,
-    /// or with that of an I/O error.
+    /// or with that of an I/O error. It commits on all nodes or on none. postgres_fdw does not: where a foreign
+    /// server is lost, another may have committed, and a second try would bring its rows twice.
     fn is_of_a_lost_node(&self) -> bool {
         let words = match self.sqlstate.as_str() {
             "XX000" => &[
@@ -81,6 +81,7 @@ impl Failure {
                 "failure on connection marked as essential",
             ][..],
             "58030" => &["failed to COPY to shard"][..],
+            "08006" => &["connection to the remote node"][..],
             _ => &[],
         };
         words.iter().any(|words| self.message.contains(words))

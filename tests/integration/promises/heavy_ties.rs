@@ -157,7 +157,12 @@ fn an_index_on_the_timestamp_alone_reads_no_row_for_each_page() {
         let (rows, reads) = reads_of_a_pull(&fixture, APRIL, batch);
         assert_eq!(rows, ROWS);
         let read = reads.heap_rows + reads.rows_without_index;
-        assert!(read < rows * 3 / 2, "{ties} ties, pages of {batch}: {read} rows read of {rows}");
+        let walks = "select string_agg(distinct walk, ', ') from lrs_extract.slice";
+        assert!(
+            read < rows * 3 / 2,
+            "{ties} ties, pages of {batch}: {reads:?} of {rows}, by {}",
+            fixture.stage_value(walks)
+        );
     }
 }
 
