@@ -46,10 +46,15 @@ fn fixture_with(rows: Rows) -> Fixture {
     fixture
 }
 
-/// All that sessions which are gone by now have read. Their counts reach the statistics in the
-/// order in which the sessions went, so those of one more session are awaited.
+/// All that sessions have read. Their counts reach the statistics in the order in which the sessions
+/// go, at last when they end: that is awaited, and then those of one more session.
 fn reads_so_far(fixture: &Fixture) -> Reads {
     fixture.assert_nothing_left_running();
+    let others = "select count(*) from pg_stat_activity where datname = current_database()
+                     and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    await_that("other sessions end", Duration::from_secs(20), || {
+        fixture.source_value(others) == "0"
+    });
     let marks = || {
         fixture
             .source_value(
