@@ -196,9 +196,21 @@ report() {
     lines+=("$line")
 }
 
-# At most so many versions have their integration tests run at a time.
+# At most so many versions have their integration tests run at a time; the others are built meanwhile.
 AT_A_TIME=2
-running=()
+
+# Waits for a place, and holds it by descriptor 9 until this shell ends.
+take_place() {
+    local n
+    while :; do
+        for n in $(seq "$AT_A_TIME"); do
+            exec 9>"$logs/place$n"
+            if flock -n 9; then return; fi
+        done
+        sleep 1
+    done
+}
+
 for version in $VERSIONS; do
     begin=$SECONDS
     printf '\n== PostgreSQL %s: build, unit tests, tests inside the server\n' "$version"
@@ -206,20 +218,16 @@ for version in $VERSIONS; do
     (build_and_test_inside "$version") 2>&1 | tee "$logs/inside$version" || status=$?
     stop_leftovers
     echo "$status" >"$logs/inside$version.status"
-    if [ ${#running[@]} -ge "$AT_A_TIME" ]; then
-        wait "${outside[${running[0]}]}" || true
-        running=("${running[@]:1}")
-    fi
     (
         status=0
-        test_outside "$version" || status=$?
+        take_place
+        test_outside "$version" 9>&- || status=$?
         echo "$status" >"$logs/outside$version.status"
         echo $((SECONDS - begin)) >"$logs/outside$version.seconds"
     ) >"$logs/outside$version" 2>&1 &
     outside[$version]=$!
-    running+=("$version")
 done
-for version in "${running[@]}"; do
+for version in $VERSIONS; do
     wait "${outside[$version]}" || true
 done
 for version in $VERSIONS; do
