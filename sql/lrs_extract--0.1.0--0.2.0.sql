@@ -383,6 +383,8 @@ select t.run_id,
            case when t.kind = 'repair' and j.most is null
                 then 'Comparing the target is the limit. An index of the target that begins with its time column lets it read the ranges that are compared alone.'
                 when j.most is not null then 'Refused rows are the limit: ' || j.most
+                when g.triggers is not null and t.rows_read > t.rows
+                then 'INSERT is the limit, and row triggers run for each row: ' || g.triggers || '. Where they put rows into other tables, partition the target declaratively instead (partition by range).'
                 when g.triggers is not null
                 then 'INSERT is the limit, and row triggers run for each row: ' || g.triggers || '. Disable them for the load, or make them statement triggers.'
                 when g.indexes is not null
@@ -407,7 +409,7 @@ select t.run_id,
        case when v.verdict <> 'source' then 'The plan warned: ' || t.warning end,
        case when v.verdict not in ('insert', 'commit') then j.most end,
        case when t.rows_read > t.rows
-            then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away.' end) as advice,
+            then 'A trigger or a rule of ' || coalesce(t.target, 'the target') || ' took ' || (t.rows_read - t.rows) || ' of ' || t.rows_read || ' rows away, or put them elsewhere: lrs_extract.verify tells which.' end) as advice,
        t.kind
   from (
     select r.run_id,

@@ -101,7 +101,8 @@ extension_sql_file!(
     requires = ["tables"]
 );
 extension_sql_file!("../sql/schema/views.sql", name = "views", requires = ["pipeline_aidt"]);
-extension_sql_file!("../sql/schema/batch_rows.sql", name = "batch_rows", requires = ["views"]);
+extension_sql_file!("../sql/schema/bottleneck.sql", name = "bottleneck", requires = ["views"]);
+extension_sql_file!("../sql/schema/batch_rows.sql", name = "batch_rows", requires = ["bottleneck"]);
 extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 
 /// Called by the server when it loads the library.

@@ -72,7 +72,7 @@ impl Progress {
         }
         self.warned = true;
         Some(format!(
-            "{taken_away} of {} rows of batch {} were neither inserted nor rejected: a trigger or a rule of {} took them away; runs.rows_read counts what was read",
+            "{taken_away} of {} rows of batch {} were neither inserted nor rejected: a trigger or a rule of {} took them away, or put them elsewhere: lrs_extract.verify tells which; runs.rows_read counts what was read",
             batch.read, batch.batch_no, self.target
         ))
     }

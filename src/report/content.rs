@@ -289,7 +289,7 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
     let taken_away = accounted.into_iter().fold(run.rows_read, i64::saturating_sub);
     let taken_away = (taken_away > 0).then(|| {
         format!(
-            "A trigger or a rule of {} took {} of {} rows away.",
+            "A trigger or a rule of {} took {} of {} rows away, or put them elsewhere: lrs_extract.verify tells which.",
             run.target.as_deref().unwrap_or("the target"),
             count(taken_away),
             count(run.rows_read)

@@ -5,6 +5,7 @@ mod coerced_values;
 mod distributed;
 mod local_times;
 mod mapping;
+mod partman;
 mod rows_at_fault;
 mod sharded;
 mod stage_trouble;

@@ -282,27 +282,28 @@ give_up() {
         >"$cache/$1.missing"
 }
 
-# pg_cron, for the tests that need it and say so where it is missing. Packages have it, wheels don't.
-install_cron() {
-    local version=$1 name=pg$1-cron
+# pg_cron and pg_partman, for the tests that need them and say so where they are missing. Packages have
+# them, wheels don't.
+install_companion() {
+    local version=$1 companion=$2 name=pg$1-$2
     case ${found[$version]} in
     /usr/lib/postgresql/*) ;;
     *) return 0 ;;
     esac
-    if [ -f "$("${found[$version]}" --sharedir)/extension/pg_cron.control" ]; then
+    if [ -f "$("${found[$version]}" --sharedir)/extension/pg_$companion.control" ]; then
         rm -f "$cache/$name.missing"
     elif given_up "$name"; then
-        say "pg_cron for PostgreSQL $version could not be had, going on without it ($cache/$name.missing)"
+        say "pg_$companion for PostgreSQL $version could not be had, going on without it ($cache/$name.missing)"
     # In a shell of its own, which ends where there is neither root nor sudo: it is optional.
-    elif ! (get_cron "$version"); then
-        say "pg_cron for PostgreSQL $version cannot be had here: it is optional, going on without it"
+    elif ! (get_companion "$version" "$companion"); then
+        say "pg_$companion for PostgreSQL $version cannot be had here: it is optional, going on without it"
         give_up "$name"
     fi
 }
 
-get_cron() {
-    local version=$1 package=postgresql-$1-cron
-    say "pg_cron for PostgreSQL $version is missing, looking for it …"
+get_companion() {
+    local version=$1 companion=$2 package=postgresql-$1-$2
+    say "pg_$companion for PostgreSQL $version is missing, looking for it …"
     [ "$apt_fresh" = yes ] || apt_update
     if ! apt_has "$package"; then
         [ "$version" = 13 ] && add_bullseye && apt_has "$package" || return 1
@@ -375,7 +376,8 @@ install_servers() {
         fi
     done
     for version in $(sorted_versions); do
-        install_cron "$version"
+        install_companion "$version" cron
+        install_companion "$version" partman
     done
     install_pgbouncer
     # More than was asked for, if somebody names it.

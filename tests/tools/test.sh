@@ -133,8 +133,8 @@ test_outside() {
     case " $required " in
     *" $version "*) ;;
     *)
-        part=(every_row_once functions::verify target::stored_values source::tls operations::settings_mid_run
-            locks_and_slots)
+        part=(every_row_once functions::verify target::stored_values target::partman source::tls
+            operations::settings_mid_run locks_and_slots)
         # The newest also where its statistics and its standbys are asked.
         [ "$version" != "${VERSIONS##* }" ] ||
             part+=(functions::repair functions::report source::standby:: operations::monitoring)
