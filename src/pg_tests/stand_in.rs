@@ -1,6 +1,7 @@
 //! Stands in for a server that distributes tables, in what a pull meets there: the SELECT of an INSERT … SELECT runs
-//! without the query's environment, and a constraint's error has no SQLSTATE of its own unless the INSERT
-//! returns something. Each is switched on by a setting, in the library that tests install alone.
+//! without the query's environment, and with ON CONFLICT its rows are counted as inserted; a constraint's error
+//! has no SQLSTATE of its own. The last two are not so where the INSERT returns something. Each is switched on
+//! by a setting, in the library that tests install alone.
 
 #![allow(unsafe_code)]
 
@@ -35,6 +36,7 @@ unsafe extern "C-unwind" fn start(query: *mut pg_sys::QueryDesc, flags: c_int) {
     unsafe {
         if APART.get() && (*query).operation == pg_sys::CmdType::CMD_INSERT {
             (*query).queryEnv = std::ptr::null_mut();
+            (*query).instrument_options |= pg_sys::InstrumentOption::INSTRUMENT_ROWS as c_int;
         }
         pg_sys::standard_ExecutorStart(query, flags);
     }
@@ -69,7 +71,15 @@ unsafe fn hiding(query: *mut pg_sys::QueryDesc, run: impl FnOnce() + std::panic:
     // SAFETY: as promised.
     let (operation, returns) =
         unsafe { ((*query).operation, (*(*query).plannedstmt).hasReturning) };
-    if !HIDES.get() || operation != pg_sys::CmdType::CMD_INSERT || returns {
+    if operation != pg_sys::CmdType::CMD_INSERT || returns {
+        return run();
+    }
+    let run = || {
+        run();
+        // SAFETY: as promised; it has run.
+        unsafe { miscount(query) };
+    };
+    if !HIDES.get() {
         return run();
     }
     PgTryBuilder::new(run)
@@ -84,4 +94,29 @@ unsafe fn hiding(query: *mut pg_sys::QueryDesc, run: impl FnOnce() + std::panic:
             other => other.rethrow(),
         })
         .execute();
+}
+
+/// Counts all rows that an INSERT … ON CONFLICT has read.
+///
+/// # Safety
+/// `query` is the server's own, and has run.
+unsafe fn miscount(query: *mut pg_sys::QueryDesc) {
+    // SAFETY: as promised; the node's tag says what it is.
+    unsafe {
+        let state = (*query).planstate;
+        if !APART.get() || (*state).type_ != pg_sys::NodeTag::T_ModifyTableState {
+            return;
+        }
+        let plan = (*state).plan.cast::<pg_sys::ModifyTable>();
+        if (*plan).onConflictAction != pg_sys::OnConflictAction::ONCONFLICT_NOTHING {
+            return;
+        }
+        #[cfg(feature = "pg13")]
+        let read = *(*state.cast::<pg_sys::ModifyTableState>()).mt_plans;
+        #[cfg(not(feature = "pg13"))]
+        let read = (*state).lefttree;
+        if let Some(rows) = (*read).instrument.as_ref() {
+            (*(*query).estate).es_processed = (rows.tuplecount + rows.ntuples) as u64;
+        }
+    }
 }

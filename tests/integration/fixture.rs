@@ -6,6 +6,7 @@
 
 mod calling;
 mod certificates;
+mod cluster;
 mod compare;
 mod deduping;
 mod disguise;
@@ -38,6 +39,7 @@ use pair::{READER, SOURCE, STAGE};
 
 pub use calling::{Calling, try_call};
 pub use certificates::Authority;
+pub use cluster::Cluster;
 pub use deduping::{DEDUP, dedup, try_dedup};
 pub use disguise::Disguise;
 pub use pair::{Pair, READER_PASSWORD, TRUSTED};

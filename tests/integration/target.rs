@@ -1,6 +1,7 @@
 //! The target: which value goes into which column, tables of every shape, what lies in their pages,
 //! and the stage's troubles.
 
+mod citus;
 mod coerced_values;
 mod distributed;
 mod local_times;

@@ -10,7 +10,8 @@
 #   install.sh --cache    print the cache folder and do nothing
 #
 # Servers are looked for in this order, version by version:
-#   1. PG13_CONFIG, PG15_CONFIG, … : the path of a pg_config
+#   1. PG13_CONFIG, PG15_CONFIG, … : the path of a pg_config; CITUS_CONFIG: of one that has Citus, for
+#      its version
 #   2. /usr/lib/postgresql/*/bin/pg_config
 #   3. the packages that apt knows (Debian's own, or PGDG's where configured)
 #   4. 13: Debian 11 at this machine's own Debian mirror
@@ -212,6 +213,10 @@ usable() {
 
 find_server() {
     local version=$1 named="PG${1}_CONFIG" candidate pg_config
+    if [ -n "${CITUS_CONFIG:-}" ] && usable "$CITUS_CONFIG" "$version"; then
+        found[$version]=$CITUS_CONFIG
+        return 0
+    fi
     if [ -n "${!named:-}" ]; then
         usable "${!named}" "$version" ||
             die "$named=${!named} is not the pg_config of a PostgreSQL $version with initdb and server headers"
@@ -360,6 +365,9 @@ get_pgbouncer() {
 
 install_servers() {
     local version
+    if [ -n "${CITUS_CONFIG:-}" ] && ! [ -f "$("$CITUS_CONFIG" --sharedir 2>/dev/null)/extension/citus.control" ]; then
+        die "CITUS_CONFIG=$CITUS_CONFIG is not the pg_config of a PostgreSQL with Citus"
+    fi
     for version in $REQUIRED; do
         find_server "$version" || get_server "$version" || die \
             "PostgreSQL $version with its server headers cannot be had here. Install it (PGDG has all versions:" \
@@ -383,7 +391,9 @@ install_servers() {
     # More than was asked for, if somebody names it.
     for version in 14 17; do
         local named="PG${version}_CONFIG"
-        [ -z "${!named:-}" ] || find_server "$version"
+        if [ -n "${!named:-}" ] || { [ -n "${CITUS_CONFIG:-}" ] && usable "$CITUS_CONFIG" "$version"; }; then
+            find_server "$version"
+        fi
     done
 
     # Root's servers run as postgres. The packages make that user, wheels do not.

@@ -5,6 +5,7 @@
 #
 #   test.sh [TESTNAME]          only tests with TESTNAME in their name
 #   VERSIONS="16" test.sh       only on these versions, every test on each
+#   CITUS_CONFIG=… test.sh      also with Citus: the pg_config of a server that has it
 #
 # Without VERSIONS, 13 and 16 run all integration tests; 15 and 18 run those of what
 # differs between versions.
@@ -138,6 +139,7 @@ test_outside() {
         # The newest also where its statistics and its standbys are asked.
         [ "$version" != "${VERSIONS##* }" ] ||
             part+=(functions::repair functions::report source::standby:: operations::monitoring)
+        [ -z "${CITUS_CONFIG:-}" ] || part+=(target::citus)
         ;;
     esac
     if [ -n "$testname" ]; then

@@ -5,7 +5,7 @@ use super::isolate::statement;
 use super::{Loaded, Loader, OnConflict, RowRef};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
-use crate::load::feed::InsertStatement;
+use crate::load::feed::{Feed, InsertStatement};
 use crate::transform::FinishedRows;
 use std::time::Instant;
 
@@ -26,6 +26,10 @@ impl Loader {
         // The statement for a recheck leaves out rows without a conflict too.
         let tells = loaded.rechecked.is_none() || self.on_conflict == OnConflict::Skip;
         if !failure.is_conflict() || !self.takes_on_conflict || !tells || refs.len() < 2 {
+            return Ok(false);
+        }
+        // Citus counts the rows that it has read for those that it has inserted.
+        if self.writer.feed == Feed::Function {
             return Ok(false);
         }
         let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;

@@ -118,7 +118,22 @@ fn a_heap_in_disorder_is_read_by_blocks_and_each_block_once() {
 
 #[test]
 fn rows_that_updates_move_into_blocks_that_were_read_are_not_lost() {
+    assert_moved_rows_are_not_lost(|_| ());
+}
+
+#[test]
+fn rows_that_updates_move_are_not_lost_where_the_targets_planner_runs_the_select_apart() {
+    assert_moved_rows_are_not_lost(|fixture| {
+        let database = &fixture.db;
+        fixture.on_stage(&format!(
+            "alter database \"{database}\" set lrs_extract_test.runs_select_apart = on"
+        ));
+    });
+}
+
+fn assert_moved_rows_are_not_lost(prepare: impl Fn(&Fixture)) {
     let fixture = fixture_with(Pair::shared(), Rows::of(9_000).ties(3).odd_ids_every(7));
+    prepare(&fixture);
     empty_blocks_before(&fixture, 40);
     let running = start_and_await_blocks(&fixture, 60);
     assert_eq!(rows_before(&fixture, 40), 0);

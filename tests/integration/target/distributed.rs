@@ -119,6 +119,37 @@ fn a_row_that_breaks_a_constraint_is_set_aside_where_its_sqlstate_is_hidden() {
     assert_eq!(fixture.stage_value(by_state), expected);
 }
 
+/// Citus counts the rows that an INSERT with ON CONFLICT has read for those that it has inserted.
+#[test]
+fn rows_that_meet_a_conflict_do_not_count_as_inserted() {
+    for (on_conflict, settings) in
+        [("error", &[APART][..]), ("skip", &[APART]), ("error", &[APART, HIDING])]
+    {
+        let fixture = fixture_that(&Rows::of(600), settings);
+        fixture.on_stage("alter table pipeline.aidt_raw add unique (id)");
+        fixture.on_stage(&format!("update lrs_extract.pipeline set on_conflict = '{on_conflict}'"));
+        // Of each six rows one comes first.
+        fixture.on_source(
+            "update acid.lrs_statement_new set full_statement = jsonb_set(full_statement, '{id}',
+               to_jsonb(md5(((full_statement ->> 'serial')::int8 / 6)::text)::uuid))",
+        );
+        let ids = fixture.source_value(
+            "select count(distinct full_statement -> 'id') from acid.lrs_statement_new",
+        );
+        let pulled = Pull::everything().batch(100).run(&mut fixture.stage());
+        assert_eq!(pulled.rows.to_string(), ids, "{on_conflict}");
+        assert_eq!(fixture.target_rows(), pulled.rows, "{on_conflict}");
+        let others = if on_conflict == "skip" { 0 } else { 600 - pulled.rows };
+        assert_eq!(pulled.rejected, others, "{on_conflict}");
+        let skipped = "select sum(skipped) from lrs_extract.runs";
+        assert_eq!(
+            fixture.stage_value(skipped),
+            (600 - pulled.rows - others).to_string(),
+            "{on_conflict}"
+        );
+    }
+}
+
 #[test]
 fn a_node_that_is_lost_costs_a_retry() {
     for (sqlstate, words) in [
