@@ -47,9 +47,7 @@ mod wire;
 
 pub use batch_size::BatchSize;
 pub use budget::{Budget, Doing, Permit};
-pub use checksum::{
-    COUNT_INSTEAD, Checksum, RangeSize, actors_at, checksum, is_about_a_value, sums,
-};
+pub use checksum::{COUNT_INSTEAD, Checksum, RangeSize, actors_at, is_about_a_value, sums};
 pub use chunk::{CHUNK_BYTES, Damage, Field, RawChunk, RawRow, Recheck, from_wire, to_wire};
 pub use client::Pulse;
 pub use clock::Clock;

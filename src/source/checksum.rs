@@ -4,9 +4,7 @@ use super::chunk::{from_wire, to_wire};
 use super::connect::Session;
 use super::describe::WalkTable;
 use super::error::SourceError;
-use super::keyset::range_condition;
-use super::sql::{Literals, fill, timestamp_literal};
-use crate::slice::{Edge, Interval};
+use super::sql::{fill, timestamp_literal};
 use chrono::{DateTime, Utc};
 use std::ops::AddAssign;
 
@@ -58,34 +56,6 @@ pub fn sums(timestamp: &str, hash: Option<&str>) -> String {
     })
 }
 
-/// The query for a range's checksum.
-pub fn checksum_query(table: &WalkTable, range: &Interval, hash: Option<&str>) -> String {
-    format!(
-        "select {} from {} where {}",
-        sums(&table.timestamp, hash),
-        table.sql_name,
-        range_condition(table, range, &mut Literals)
-    )
-}
-
-/// Sums up the rows of `[from, to)`; `hash` is an expression over their columns.
-///
-/// # Errors
-/// [`SourceError`] as the source reports it.
-pub fn checksum(
-    session: &mut Session,
-    table: &WalkTable,
-    (from, to): (DateTime<Utc>, DateTime<Utc>),
-    hash: Option<&str>,
-) -> Result<Checksum, SourceError> {
-    let action = "count a slice of the source";
-    let range = Interval::new(Edge::Before(from), Edge::Before(to));
-    let row = session
-        .one(action, &checksum_query(table, &range, hash))
-        .map_err(|error| if hash.is_some() { with_way_out(error) } else { error })?;
-    Checksum::from_row(action, &row)
-}
-
 /// The actors of a timestamp, at most ten.
 ///
 /// # Errors
@@ -105,11 +75,6 @@ pub fn actors_at(
     let failed = |e| SourceError::from_client("look for a row of the source", &e);
     let rows = session.query(&sql, &[]).map_err(failed)?;
     rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
-}
-
-/// Where a statement is no jsonb, and only the hash needs it to be.
-fn with_way_out(error: SourceError) -> SourceError {
-    if is_about_a_value(&error.sqlstate) { error.with_hint(COUNT_INSTEAD) } else { error }
 }
 
 /// Whether an error is one of a single value: a bad one (class 22), one beyond a limit (54), or one that
