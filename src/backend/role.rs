@@ -17,7 +17,11 @@ pub fn current_role() -> pg_sys::Oid {
 /// # Errors
 /// [`Failure`] as the server says.
 pub fn current_role_name() -> Result<String, Failure> {
-    Ok(Spi::get_one::<String>("select current_user::text")?.unwrap_or_default())
+    // Not by get_one, which takes a transaction id.
+    let name = Spi::connect(|client| {
+        client.select("select current_user::text", Some(1), &[])?.first().get_one::<String>()
+    })?;
+    Ok(name.unwrap_or_default())
 }
 
 /// # Errors

@@ -259,7 +259,10 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
 pub fn may_select(target: &Target, role: pg_sys::Oid) -> Result<bool, Failure> {
     let sql = "select has_table_privilege($2, to_regclass($1), 'select')";
     let arguments = [target.sql_name.as_str().into(), role.into()];
-    let may = role::as_owner(|| Spi::get_one_with_args::<bool>(sql, &arguments))?;
+    // Not by get_one, which takes a transaction id.
+    let may = role::as_owner(|| {
+        Spi::connect(|client| client.select(sql, Some(1), &arguments)?.first().get_one::<bool>())
+    })?;
     Ok(may.unwrap_or(false))
 }
 
