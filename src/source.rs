@@ -18,6 +18,7 @@ mod describe;
 mod dial;
 mod error;
 mod estimate;
+mod grants;
 mod heap_page;
 mod heap_walk;
 mod index_advice;

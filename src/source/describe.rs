@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::connect::{Session, Typed};
 use super::error::SourceError;
+use super::grants::with_grants;
 use super::partition::{self, Node};
 use super::sql::{quote_identifier, timestamp_literal};
 use super::subscription::Subscription;
@@ -134,6 +135,10 @@ impl Table {
     /// [`SourceError`] when the table or a column is missing, is of a type the walk cannot use, or
     /// the session fails.
     pub fn describe(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
+        Table::ask(session, names).map_err(|error| with_grants(error, session, &names.table))
+    }
+
+    fn ask(session: &mut Session, names: &TableNames) -> Result<Table, SourceError> {
         let clock = session.clock()?;
         let found = query(
             session,

@@ -70,6 +70,16 @@ impl SourceError {
             && ["option", "startup", "parameter"].iter().any(|word| self.message.contains(word))
     }
 
+    /// Whether the role lacks a privilege.
+    pub fn is_denied(&self) -> bool {
+        self.sqlstate == "42501" && !self.is_row_security()
+    }
+
+    /// Whether the source refuses because a policy would hide rows.
+    pub fn is_row_security(&self) -> bool {
+        self.hint.as_deref() == Some(ROW_SECURITY)
+    }
+
     pub fn unreachable(action: &str, sqlstate: &str, message: impl Into<String>) -> Self {
         SourceError {
             trouble: Trouble::Unreachable,

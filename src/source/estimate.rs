@@ -3,6 +3,7 @@
 use super::connect::Session;
 use super::describe::WalkTable;
 use super::error::SourceError;
+use super::grants::with_grants;
 use super::keyset::{Cursor, range_condition};
 use super::sql::Literals;
 use crate::slice::Interval;
@@ -43,6 +44,16 @@ const AT_ONCE: usize = 64;
 /// # Errors
 /// [`SourceError`] as the source reports it.
 pub fn estimates(
+    session: &mut Session,
+    table: &WalkTable,
+    intervals: &[Interval],
+    page: Option<u64>,
+) -> Result<Vec<Estimate>, SourceError> {
+    ask(session, table, intervals, page)
+        .map_err(|error| with_grants(error, session, &table.sql_name))
+}
+
+fn ask(
     session: &mut Session,
     table: &WalkTable,
     intervals: &[Interval],

@@ -4,6 +4,7 @@ use super::connect::Session;
 use super::describe::Table;
 use super::error::{SourceError, Trouble};
 use super::estimate::would_take_long;
+use super::grants::with_grants;
 use super::sql::quote_identifier;
 use std::fmt;
 
@@ -44,7 +45,9 @@ impl Outside {
             format!("select from {name} where {column} {condition} limit {}", MOST + 1)
         };
         let queries = [rows("is null"), rows("= '-infinity'"), rows("= 'infinity'")];
-        if would_take_long(session, &queries)? {
+        let takes_long = would_take_long(session, &queries)
+            .map_err(|error| with_grants(error, session, &table.sql_name))?;
+        if takes_long {
             return Ok(outside(None));
         }
         let counts = queries.map(|query| format!("(select count(*) from ({query}) as few)"));
