@@ -600,6 +600,15 @@ create function lrs_extract.repair(
 volatile parallel unsafe
 language c as 'MODULE_PATHNAME', 'repair_wrapper';
 
+create function lrs_extract.check(pipeline text default 'aidt') returns table (
+  name text,
+  ok boolean,
+  found text,
+  advice text
+)
+volatile parallel unsafe
+language c as 'MODULE_PATHNAME', 'check_pipeline_wrapper';
+
 create function lrs_extract.batch_rows() returns setof record
   language c volatile parallel unsafe
   as 'MODULE_PATHNAME', 'lrs_extract_batch_rows';
@@ -621,6 +630,7 @@ begin
     'sequence lrs_extract.heap_scan_id_seq',
     'table lrs_extract.difference',
     'function lrs_extract.batch_rows()',
+    'function lrs_extract.check(text)',
     'function lrs_extract.keep_pipeline_id()',
     'function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean)',
     'function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int)'
@@ -631,6 +641,7 @@ end
 $do$;
 
 revoke all on function lrs_extract.batch_rows() from public;
+revoke all on function lrs_extract.check(text) from public;
 revoke all on function lrs_extract.keep_pipeline_id() from public;
 revoke all on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) from public;
 revoke all on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) from public;
@@ -753,5 +764,6 @@ comment on column lrs_extract.progress.share_done is 'From 0 to 1, by the plan''
 comment on column lrs_extract.progress.kind is 'pull or repair';
 comment on column lrs_extract.bottleneck.kind is 'pull or repair';
 comment on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) is 'Source, target and rejects of a period side by side, a row a slice, or a row a statement that differs; changes nothing';
+comment on function lrs_extract.check(text) is 'Whether a pull of the pipeline would go through, a row a check: what was found, and what to type; changes nothing';
 comment on function lrs_extract.batch_rows() is 'Serves the INSERT of a pull into a distributed table, and no other statement';
 comment on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) is 'Makes the target hold what the source holds in the pulled part of a period; a row for each range that differed';

@@ -4,6 +4,7 @@
 //! and a hint.
 
 mod arguments;
+mod check;
 mod control;
 mod dedup;
 mod plan;

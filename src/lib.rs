@@ -14,6 +14,7 @@
 //! | [`pull`] | a run: leader and workers, a slice pulled batch by batch, or compared and repaired | yes |
 //! | [`maintenance`] | `dedup` and `replay`, by one worker in committed steps | yes |
 //! | [`verify`] | source, target and rejects side by side, down to the rows that differ | yes |
+//! | [`check`] | whether a pull would go through, check by check | yes |
 //! | [`plan`] | a period: pipeline, connection, slices | yes |
 //! | [`pool`] | background workers and the memory that they share | yes |
 //! | [`threads`] | threads beside the main one, and how it waits for them | yes |
@@ -74,6 +75,7 @@ pub mod transform;
 
 mod api;
 mod backend;
+mod check;
 mod error;
 mod ledger;
 mod load;

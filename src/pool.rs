@@ -14,4 +14,4 @@ mod workers;
 pub use caller::Caller;
 pub use shared_memory::SharedMemory;
 pub use worker::{Worker, WorkerArgument};
-pub use workers::{LOCK_CHECK_AFTER, PoolState, WorkerPool, no_slot};
+pub use workers::{LOCK_CHECK_AFTER, PoolState, WITHOUT_WORKERS, WorkerPool, no_slot};

@@ -37,6 +37,7 @@ mod session_sql;
 mod sql;
 mod statement_hash;
 mod subscription;
+mod table_facts;
 mod throttle;
 mod tls;
 mod version;
@@ -55,9 +56,11 @@ pub use clock::Clock;
 pub use compare::{
     Parameter, Question, Rows, Side, SourceRow, TimeRange, numbered_sums, range_sums, source_rows,
 };
+pub use connect::facts::SessionFacts;
 pub use connect::{Canceller, Session};
 pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};
-pub use error::{SourceError, Trouble};
+pub use dial::protection::Protection;
+pub use error::{ROLE_LIMIT, SourceError, Trouble};
 pub use estimate::{Estimate, KeyIndex, estimates};
 pub use index_advice::index_advice;
 pub use keyset::Cursor;
@@ -69,6 +72,7 @@ pub use outside::Outside;
 pub use sql::{fill, quote_identifier, quote_literal, timestamp_literal};
 pub use statement_hash::{Digest, StatementHash, id_of_stage};
 pub use subscription::Subscription;
+pub use table_facts::{Part, TableFacts};
 pub use throttle::{PAUSE, Throttle};
 pub use walk::{Parking, has_session, walk};
 pub use walk_request::{BatchEnd, StreamItem, WalkRange, WalkRequest, Wanted};

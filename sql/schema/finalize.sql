@@ -7,6 +7,7 @@ revoke all on foreign data wrapper lrs_extract from public;
 comment on schema lrs_extract is 'Pulls a period of a huge table from a source PostgreSQL: exactly once, resumable';
 comment on function lrs_extract.validate_options(text[], oid) is 'Checks the options of servers and user mappings';
 comment on function lrs_extract.plan(timestamptz, timestamptz, text) is 'What a pull of the period would do, a row a slice; changes nothing';
+comment on function lrs_extract.check(text) is 'Whether a pull of the pipeline would go through, a row a check: what was found, and what to type; changes nothing';
 comment on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) is 'Source, target and rejects of a period side by side, a row a slice, or a row a statement that differs; changes nothing';
 comment on function lrs_extract.pull(timestamptz, timestamptz, int, text, int, text, boolean) is 'Pulls a period, each row exactly once; a row for each committed batch';
 comment on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) is 'Makes the target hold what the source holds in the pulled part of a period; a row for each range that differed';

@@ -243,11 +243,19 @@ pub fn check_starts_workers(act: &str, hint: &str) -> Result<(), Failure> {
 /// 25006.
 pub fn check_writable(act: &str) -> Result<(), Failure> {
     // SAFETY: reads a global.
-    if unsafe { pg_sys::XactReadOnly } {
-        return Err(Failure::new("25006", format!("cannot {act} in a read-only transaction"))
-            .with_hint(
-                "A standby cannot be a stage; elsewhere, begin the transaction read write.",
-            ));
-    }
-    Ok(())
+    if unsafe { pg_sys::XactReadOnly } { Err(read_only(act)) } else { Ok(()) }
+}
+
+/// The same where nothing ever can be: on a hot standby.
+///
+/// # Errors
+/// 25006.
+pub fn check_no_standby(act: &str) -> Result<(), Failure> {
+    // SAFETY: reads the server's state.
+    if unsafe { pg_sys::RecoveryInProgress() } { Err(read_only(act)) } else { Ok(()) }
+}
+
+fn read_only(act: &str) -> Failure {
+    Failure::new("25006", format!("cannot {act} in a read-only transaction"))
+        .with_hint("A standby cannot be a stage; elsewhere, begin the transaction read write.")
 }

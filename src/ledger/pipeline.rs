@@ -96,11 +96,21 @@ impl Pipeline {
     /// # Errors
     /// 42704 when there is none, naming those that are; 22023 when its mapping cannot be read.
     pub fn read(name: &str) -> Result<Pipeline, Failure> {
-        find(name, |row| pipeline(name, row))?.unwrap_or_else(|| {
+        let (pipeline, unreadable) = Pipeline::look(name)?;
+        unreadable.map_or(Ok(pipeline), Err)
+    }
+
+    /// The same with an empty mapping where it cannot be read, and why it cannot.
+    ///
+    /// # Errors
+    /// 42704 when there is none, naming those that are.
+    pub fn look(name: &str) -> Result<(Pipeline, Option<Failure>), Failure> {
+        let found = find(name, |row| pipeline(name, row))?;
+        found.ok_or_else(|| {
             let names = as_owner(names).unwrap_or_default();
-            Err(Failure::new("42704", format!("pipeline \"{name}\" does not exist"))
+            Failure::new("42704", format!("pipeline \"{name}\" does not exist"))
                 .with_detail(format!("Pipelines of this database: {names}."))
-                .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);"))
+                .with_hint("Add one: insert into lrs_extract.pipeline (name, …) values ('…', …);")
         })
     }
 
@@ -189,10 +199,14 @@ fn version(row: &Found<'_>) -> PipelineVersion {
     }
 }
 
-fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
+fn pipeline(name: &str, row: &Found<'_>) -> (Pipeline, Option<Failure>) {
     let text = |column| row.text(column).unwrap_or_default();
     let PipelineVersion { source_limits, definition } = version(row);
-    Ok(Pipeline {
+    let (mapping, unreadable) = match Mapping::parse(&text(c"mapping")) {
+        Ok(mapping) => (mapping, None),
+        Err(error) => (Mapping { columns: Vec::new() }, Some(Failure::from(error))),
+    };
+    let pipeline = Pipeline {
         name: name.to_owned(),
         id: text(c"pipeline_id"),
         server: text(c"server"),
@@ -201,7 +215,7 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
         actor_column: text(c"actor_column"),
         statement_column: text(c"statement_column"),
         target_table: text(c"target_table"),
-        mapping: Mapping::parse(&text(c"mapping"))?,
+        mapping,
         slice_width: Width {
             months: u32::try_from(row.int(c"width_months")).unwrap_or(0),
             days: u64::try_from(row.int(c"width_days")).unwrap_or(0),
@@ -218,5 +232,6 @@ fn pipeline(name: &str, row: &Found<'_>) -> Result<Pipeline, Failure> {
             .unwrap_or_default(),
         time_zone: text(c"time_zone"),
         definition: (!row.is_own()).then_some(definition),
-    })
+    };
+    (pipeline, unreadable)
 }

@@ -71,6 +71,14 @@ impl SettledPeriod {
     }
 }
 
+/// Why nothing of a source with that clock has settled.
+pub fn nothing_settled(clock: &Clock) -> String {
+    format!("the source is {clock}, so nothing can be taken as settled")
+}
+
+/// When it has.
+pub const FIRST_COMMIT: &str = "once its primary has committed something";
+
 /// The text of the NOTICE, where the period goes beyond what has settled.
 fn clipped(
     to: Option<DateTime<Utc>>,
@@ -80,7 +88,8 @@ fn clipped(
 ) -> Option<String> {
     let Some(settled) = settled else {
         return Some(format!(
-            "the period is empty: the source is {clock}, so nothing can be taken as settled; call again once its primary has committed something"
+            "the period is empty: {}; call again {FIRST_COMMIT}",
+            nothing_settled(clock)
         ));
     };
     if to.is_some_and(|to| to <= settled) {

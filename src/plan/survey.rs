@@ -125,7 +125,10 @@ fn look(
 }
 
 /// By what the target knows rows again; or in words why it cannot.
-fn known_by(pipeline: &Pipeline, target: &Target) -> Result<Result<Identity, String>, Failure> {
+pub(super) fn known_by(
+    pipeline: &Pipeline,
+    target: &Target,
+) -> Result<Result<Identity, String>, Failure> {
     if !may_select(target, current_role())? {
         return Ok(Err(format!("the caller may not select from {}", target.sql_name)));
     }

@@ -32,6 +32,8 @@ const GOOD_CORRELATION: f64 = 0.9;
 const MANY_TIES: f64 = 5_000.0;
 /// Of a partition: less of it is not worth reading all of it because of its ties.
 const LARGE_SHARE: f64 = 0.3;
+/// Why a choice is not reckoned.
+pub const NO_STATISTICS: &str = "the source has no statistics that this user may read";
 /// Below this, rows of neighbouring keys lie on unrelated blocks.
 pub(super) const POOR_CORRELATION: f64 = 0.7;
 
@@ -58,10 +60,7 @@ pub fn choose(
     let Some(KeyStatistics { correlation, ties }) = key else {
         return match mode {
             WalkMode::Heap => heap("walk = 'heap'"),
-            _ => by_key(
-                "by key: the source has no statistics that this user may read".to_owned(),
-                pages,
-            ),
+            _ => by_key(format!("by key: {NO_STATISTICS}"), pages),
         };
     };
     let correlation = f64::from(correlation);

@@ -6,9 +6,7 @@ use crate::error::Failure;
 use crate::ledger::{Pipeline, UnfinishedScan, WalkMode};
 use crate::load::Identity;
 use crate::slice::{Heap, Interval};
-use crate::source::{
-    Costs, KeyIndex, KeyStatistics, Leaf, Session, SourceError, Table, index_advice,
-};
+use crate::source::{Costs, KeyStatistics, Leaf, Session, SourceError, Table, index_advice};
 
 /// A stretch of one partition, and how it is walked.
 #[derive(Clone, Debug)]
@@ -306,15 +304,8 @@ fn warning(
     table: &Table,
     mode: WalkMode,
 ) -> Option<String> {
-    let lacking = match slice.estimate.index {
-        KeyIndex::Missing => Some("no index serves the walk: each page sorts or reads everything"),
-        KeyIndex::TimestampAlone => Some(
-            "no index has both columns of the key: where many rows share a timestamp, all of them are read and sorted for each page of them",
-        ),
-        KeyIndex::Whole => None,
-    };
-    if let Some(lacking) = lacking {
-        return Some(format!("{lacking}. {}", index_advice(table, &slice.planned.partition)));
+    if let Some(lacking) = slice.estimate.index.lacking() {
+        return Some(format!("{lacking}. {}", index_advice(table, &[&slice.planned.partition])));
     }
     let correlation = correlation?;
     let way_out = match mode {

@@ -290,6 +290,9 @@ fn postmaster_is_alive() -> bool {
     unsafe { libc::getppid() == pg_sys::PostmasterPid }
 }
 
+/// What to do where there is no room for a worker of a pull.
+pub const WITHOUT_WORKERS: &str = "Raise max_worker_processes and restart, or call pull with commit => 'caller', which needs no worker.";
+
 /// There is no room for a worker; `hint` says what to do without.
 pub fn no_slot(hint: &str) -> Failure {
     Failure::new("53400", "no worker could be started: max_worker_processes is used up")

@@ -9,7 +9,7 @@ use crate::backend::latch::{self, POLL_INTERVAL};
 use crate::error::{Failure, notice, warning};
 use crate::ledger::Batch;
 use crate::pg_compat;
-use crate::pool::{LOCK_CHECK_AFTER, PoolState, WorkerPool, no_slot};
+use crate::pool::{LOCK_CHECK_AFTER, PoolState, WITHOUT_WORKERS, WorkerPool, no_slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -51,9 +51,7 @@ impl Leader {
                 continue;
             }
             if number == 1 {
-                return Err(no_slot(
-                    "Raise max_worker_processes and restart, or call pull with commit => 'caller', which needs no worker.",
-                ));
+                return Err(no_slot(WITHOUT_WORKERS));
             }
             notice(&format!(
                 "only {} of {jobs} workers could start; the run continues with them. Raise max_worker_processes for more.",

@@ -58,6 +58,11 @@ impl Clock {
         self.seen
     }
 
+    /// How far the server's own clock is ahead of `time`; below zero: behind it.
+    pub fn ahead_of(&self, time: DateTime<Utc>) -> TimeDelta {
+        self.time - time
+    }
+
     /// The same, where the rows come by a subscription that has worked off what came up to `heard`.
     pub fn of_subscriber(self, heard: DateTime<Utc>) -> Clock {
         Clock { subscriber: true, seen: self.seen.map(|seen| seen.min(heard)), ..self }

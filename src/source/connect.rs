@@ -1,5 +1,6 @@
 //! A session on the source, and cancelling what it runs.
 
+pub(super) mod facts;
 use super::client::{Answer, Client, Pulse};
 use super::clock::Clock;
 use super::dial::{Dialled, Route, dial};
@@ -182,7 +183,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SourceError`] as the source reports it.
-    pub(super) fn clock(&mut self) -> Result<Clock, SourceError> {
+    pub fn clock(&mut self) -> Result<Clock, SourceError> {
         Clock::read(&self.one(Clock::ACTION, Clock::QUESTION)?)
     }
 

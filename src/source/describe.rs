@@ -56,7 +56,7 @@ pub struct Table {
     /// "7312345678901234567/16384/16402". The cluster's standbys have the same. `None` where the
     /// user may not ask for it.
     pub identity: Option<String>,
-    oid: u32,
+    pub(super) oid: u32,
     /// `relkind`.
     pub(super) kind: u8,
     pub(super) nodes: Vec<Node>,
@@ -210,6 +210,21 @@ impl Table {
         })
     }
 
+    /// Has further columns read, where the table has them.
+    ///
+    /// # Errors
+    /// As [`Table::describe`], of these columns.
+    pub fn read_extra(
+        &mut self,
+        session: &mut Session,
+        extra: &[String],
+    ) -> Result<(), SourceError> {
+        let names = TableNames { extra: extra.to_vec(), ..self.names.clone() };
+        check_columns(session, self.oid, &names)?;
+        self.names = names;
+        Ok(())
+    }
+
     /// What the walk needs, with every name quoted.
     pub fn for_walk(&self) -> WalkTable {
         WalkTable {
@@ -237,6 +252,11 @@ impl Table {
     /// The stretches of `[from, to)` that can hold rows; see [`partition::segments`].
     pub fn segments(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Segment> {
         partition::segments(&self.sql_name, &self.nodes, from, to)
+    }
+
+    /// The stretches of all time.
+    pub fn all_segments(&self) -> Vec<Segment> {
+        self.segments(MOST_DISTANT_PAST, MOST_DISTANT_FUTURE)
     }
 
     /// Whether a part may hold rows without a finite timestamp.

@@ -1,6 +1,7 @@
 //! The way to the source: its addresses, the socket, TLS as `sslmode` has it, and the server's door. All
 //! of it within `connect_timeout`.
 
+pub(super) mod protection;
 use super::client::Client;
 use super::error::SourceError;
 use super::options::{ConnectSpec, SslMode};

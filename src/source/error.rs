@@ -156,7 +156,8 @@ impl SourceError {
     }
 }
 
-const ROLE_LIMIT: &str = "Raise the role's limit on the source: alter role … connection limit …; or call pull with fewer jobs.";
+/// What to do where the role has no connection left.
+pub const ROLE_LIMIT: &str = "Raise the role's limit on the source: alter role … connection limit …; or call pull with fewer jobs.";
 const DATABASE_LIMIT: &str = "Raise the database's limit on the source: alter database … connection limit …; or call pull with fewer jobs.";
 const ROW_SECURITY: &str = "A policy of that table would hide rows, in silence. On the source: alter role … bypassrls; or, where the rows that the policy shows are all that is wanted: alter server … options (add row_security 'on');";
 

@@ -33,6 +33,21 @@ pub enum KeyIndex {
     Missing,
 }
 
+impl KeyIndex {
+    /// What a walk by key lacks, in words.
+    pub fn lacking(self) -> Option<&'static str> {
+        match self {
+            KeyIndex::Missing => {
+                Some("no index serves the walk: each page sorts or reads everything")
+            }
+            KeyIndex::TimestampAlone => Some(
+                "no index has both columns of the key: where many rows share a timestamp, all of them are read and sorted for each page of them",
+            ),
+            KeyIndex::Whole => None,
+        }
+    }
+}
+
 const ACTION: &str = "estimate a slice by EXPLAIN";
 
 /// Statements that are sent at a time, so that a survey over a long link is not one of round trips.

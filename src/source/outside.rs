@@ -29,6 +29,11 @@ struct Counts {
 }
 
 impl Outside {
+    /// Whether such rows were seen; else nobody looked.
+    pub fn is_counted(&self) -> bool {
+        self.counts.is_some()
+    }
+
     /// Asks `table`, where a part of it can hold such rows; `None` where it has none. By the table's own
     /// name: the user need not be allowed to read its partitions.
     ///

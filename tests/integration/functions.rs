@@ -2,6 +2,8 @@
 //! when it is ended midway.
 
 mod bad_input;
+mod check;
+mod check_conditions;
 mod commit_boundary;
 mod dedup;
 mod dedup_beside_others;
