@@ -9,6 +9,7 @@ mod pg_cron;
 mod pg_upgrade;
 mod privileges;
 mod psql_notices;
+mod quick_start;
 mod recipes;
 mod settings_mid_run;
 mod upgrade;
