@@ -143,3 +143,17 @@ fn a_view_and_a_standby_are_checked_as_other_sources() {
     assert!(rows[0].found.contains("a standby"), "{rows:#?}");
     assert!(rows[8].found.contains("a standby that has replayed"), "{rows:#?}");
 }
+
+#[test]
+fn a_stage_that_is_a_standby_is_found() {
+    let stage = ServerPlan::of(Version::stage()).start();
+    let fixture = Fixture::on(Pair { stage: stage.into(), ..Pair::shared() }, &Rows::of(10));
+    let standby = fixture.pair.stage.standby("");
+    fixture.on_stage("create table pipeline.something ()");
+    standby.await_replay_of(&fixture.pair.stage);
+    let mut session = standby.connect(&fixture.db);
+    let row = assert_finds("workers", &mut session);
+    let pull = "select * from lrs_extract.pull('2025-03-01', '2025-08-01')";
+    let refused = refusal(session.query(pull, &[]));
+    assert_eq!((refused.message(), refused.hint()), (&*row.found, row.advice.as_deref()));
+}
