@@ -24,6 +24,7 @@ use crate::error::Failure;
 use crate::ledger::Pipeline;
 use crate::plan::{LeavesQuery, directions};
 use crate::settings;
+use crate::source::TYPICAL_PAGE;
 use crate::threads::SourceClient;
 use answer::{Answer, Asked};
 use finding::Findings;
@@ -59,7 +60,7 @@ fn ask(pipeline: &Pipeline, target: &TargetCheck) -> Result<Answer, Failure> {
         names: pipeline.source_names(&[]),
         extra: target.extra_columns(),
         leaves: Subtransaction::look(|| {
-            LeavesQuery::new(pipeline, target.target.as_ref(), leaves::TYPICAL_PAGE)
+            LeavesQuery::new(pipeline, target.target.as_ref(), TYPICAL_PAGE)
         })
         .ok(),
     };

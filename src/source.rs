@@ -61,7 +61,7 @@ pub use connect::{Canceller, Session};
 pub use describe::{KeyStatistics, StatementKind, Table, TableNames, WalkTable};
 pub use dial::protection::Protection;
 pub use error::{ROLE_LIMIT, SourceError, Trouble};
-pub use estimate::{Estimate, KeyIndex, estimates};
+pub use estimate::{Estimate, KeyIndex, TYPICAL_PAGE, estimates};
 pub use index_advice::index_advice;
 pub use keyset::Cursor;
 pub use leaf::{Costs, Leaf};

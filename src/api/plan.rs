@@ -5,6 +5,7 @@ use crate::backend::extension::check_version;
 use crate::backend::time::to_server;
 use crate::error::{Failure, or_raise};
 use crate::plan::survey;
+use crate::source::TYPICAL_PAGE;
 use crate::threads::FirstConnection;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
@@ -19,9 +20,6 @@ type Row = (
     String,
     Option<String>,
 );
-
-/// A page of this many rows stands for the walk in the plan's access path.
-const TYPICAL_PAGE: u64 = 50_000;
 
 /// One row a slice of the period: what the source expects of it, how it would be read, and how
 /// much of it earlier runs have pulled. Nothing is counted and nothing is changed.

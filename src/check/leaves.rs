@@ -9,9 +9,6 @@ use crate::plan::{NO_STATISTICS, SurveyedSlice};
 use crate::source::{KeyIndex, Part, TableFacts, index_advice};
 use pgrx::spi::quote_identifier;
 
-/// A page of this many rows stands for the walk.
-pub const TYPICAL_PAGE: u64 = 50_000;
-
 /// Statements that are spelled out.
 const MOST: usize = 8;
 

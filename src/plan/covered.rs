@@ -11,7 +11,9 @@ use crate::backend::transaction::Subtransaction;
 use crate::error::{Failure, notice, warning};
 use crate::load::{Target, may_select, stage_digest};
 use crate::slice::{Edge, Interval, PlannedSlice, subtract};
-use crate::source::{ConnectSpec, Digest, KeyIndex, Session, SourceError, TimeRange, estimates};
+use crate::source::{
+    ConnectSpec, Digest, KeyIndex, Session, SourceError, TYPICAL_PAGE, TimeRange, estimates,
+};
 use crate::threads::{FirstConnection, RetryPolicy, SourceClient};
 use chrono::{DateTime, TimeDelta, Utc};
 use pgrx::datum::TimestampWithTimeZone;
@@ -52,9 +54,6 @@ pub struct CoveredSlice {
     /// The source's estimate.
     pub estimated_rows: i64,
 }
-
-/// For the plan of the page that shows which index serves.
-const TYPICAL_PAGE: u64 = 50_000;
 
 /// Surveys what is pulled of `period`. The survey has nothing to walk. `first` says what becomes of trouble with
 /// the first connection; without `told`, the caller hears nothing of what is left out.

@@ -48,6 +48,9 @@ impl KeyIndex {
     }
 }
 
+/// A page of this many rows stands for a walk where its access path alone is asked for.
+pub const TYPICAL_PAGE: u64 = 50_000;
+
 const ACTION: &str = "estimate a slice by EXPLAIN";
 
 /// Statements that are sent at a time, so that a survey over a long link is not one of round trips.

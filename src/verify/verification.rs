@@ -13,16 +13,13 @@ use crate::load;
 use crate::plan::{Coverage, LayoutQuery, directions, runs_that_count};
 use crate::pool::{Caller, WorkerPool};
 use crate::slice::{Edge, Interval};
-use crate::source::{Digest, KeyIndex, TimeRange, estimates};
+use crate::source::{Digest, KeyIndex, TYPICAL_PAGE, TimeRange, estimates};
 use crate::threads::{FirstConnection, RetryPolicy, SourceClient};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// How often the caller hears how long it will take.
 const TELL_EVERY: Duration = Duration::from_secs(10);
-
-/// For the plan of the page that shows which index serves.
-const TYPICAL_PAGE: u64 = 50_000;
 
 /// What is verified, and how.
 pub struct VerifyArguments {

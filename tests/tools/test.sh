@@ -134,7 +134,7 @@ test_outside() {
     case " $required " in
     *" $version "*) ;;
     *)
-        part=(every_row_once functions::verify target::stored_values target::partman source::tls
+        part=(every_row_once functions::verify functions::check target::stored_values target::partman source::tls
             operations::settings_mid_run locks_and_slots)
         # The newest also where its statistics and its standbys are asked.
         [ "$version" != "${VERSIONS##* }" ] ||
