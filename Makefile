@@ -1,9 +1,9 @@
 # The commands of every day; what they do is in tests/tools and benches.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo stop test bench install fmt lint clean
+.PHONY: help setup demo stop test bench install package test-package all fmt lint clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 21
 
 setup: ## install what is missing to build and test (Debian 12)
 	@tests/tools/install.sh
@@ -24,6 +24,16 @@ install: ## build and install into a server of yours (PG_CONFIG=…)
 	@test -n '$(PG_CONFIG)' || { echo 'usage: make install PG_CONFIG=/path/to/pg_config' >&2; exit 2; }
 	@tests/tools/install.sh --tools
 	@tests/tools/install-extension.sh '$(PG_CONFIG)'
+
+package: ## a Debian package and a tarball for a server's version, in target/packages (PG_CONFIG=…)
+	@test -n '$(PG_CONFIG)' || { echo 'usage: make package PG_CONFIG=/path/to/pg_config' >&2; exit 2; }
+	@packaging/package.sh '$(PG_CONFIG)'
+
+test-package: ## install both into a bare Debian, and pull there (root or sudo)
+	@packaging/test.sh
+
+# `pgxn install` asks for it before install, which builds.
+all:
 
 fmt: ## format the sources
 	@cargo fmt
