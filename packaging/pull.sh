@@ -71,8 +71,13 @@ echo "stage:  $stage"
 echo "equal"
 
 on_stage -c 'set client_min_messages = warning' -c 'drop extension lrs_extract cascade'
-left=$(on_stage -At -c "select (select count(*) from pg_namespace where nspname = 'lrs_extract')
-    + (select count(*) from pg_foreign_data_wrapper) + (select count(*) from pg_foreign_server)")
-[ "$left" = 0 ] || fail "drop extension left $left objects"
+# The schema stays, as that of any extension whose control file names one; empty.
+left=$(on_stage -At -c "select string_agg(distinct classid::regclass::text, ', ') from (
+    select classid from pg_depend where refclassid = 'pg_namespace'::regclass
+                                    and refobjid = 'lrs_extract'::regnamespace
+    union all select tableoid from pg_foreign_data_wrapper
+    union all select tableoid from pg_foreign_server) o")
+[ -z "$left" ] || fail "drop extension left objects in $left"
+on_stage -c 'drop schema lrs_extract'
 [ "$(on_stage -At -c 'select count(*) > 0 from pipeline.aidt_raw')" = t ] || fail "drop extension took the target's rows"
 echo "dropped"
