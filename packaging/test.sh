@@ -28,10 +28,17 @@ work=
 child=
 clean_up() {
     trap '' HUP INT TERM
-    # unshare takes everything in its namespaces along.
-    [ -z "$child" ] || kill -KILL "$child" 2>/dev/null || true
-    [ -z "$child" ] || wait "$child" 2>/dev/null || true
-    [ -z "$work" ] || rm -rf --one-file-system "$work"
+    # unshare takes everything in its namespaces along, though not all at once: what
+    # is on its way out may still write.
+    if [ -n "$child" ]; then
+        kill -KILL "$child" 2>/dev/null || true
+        wait "$child" 2>/dev/null || true
+    fi
+    for _ in {1..20}; do
+        [ -n "$work" ] && ! rm -rf --one-file-system "$work" 2>/dev/null || return 0
+        sleep 0.5
+    done
+    echo "error: could not delete $work" >&2
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -61,19 +68,20 @@ if [ "${1:-}" != --in-root ]; then
         named="PG${major}_CONFIG"
         pg_config=${!named:-/usr/lib/postgresql/$major/bin/pg_config}
         [ -x "$pg_config" ] || die "there is no $pg_config: apt-get install postgresql-server-dev-$major"
-        OUT=$work/packages run "$here/package.sh" "$pg_config"
+        OUT=$work/packages "$here/package.sh" "$pg_config"
         OUT=$work/packages
     fi
     sudo=()
     [ "$(id -u)" -eq 0 ] || sudo=(sudo)
-    run "${sudo[@]}" env ROWS="${ROWS:-20000}" "${BASH_SOURCE[0]}" --in-root "$major" "$OUT"
-    exit
+    # In its place, so that signals reach it; it deletes $work too.
+    exec "${sudo[@]}" env ROWS="${ROWS:-20000}" "${BASH_SOURCE[0]}" --in-root "$major" "$OUT" "$work"
 fi
 
 # --- as root: the bare root -----------------------------------------------------
 
 major=$2
 packages=$3
+work=$4
 name=postgresql-$major-lrs-extract
 debs=("$packages/${name}"_*.deb)
 tarballs=("$packages"/lrs_extract-*-pg"$major"-linux-*.tar.gz)
@@ -99,10 +107,8 @@ codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' |
     sed -n "s/^$codename //p" | head -n 1)
 [ -n "$mirror" ] || die "apt's own configuration names no server for $codename"
-work=$(mktemp -d)
-chmod 755 "$work"
 bare=$work/root
-run unshare --mount --fork --kill-child -- \
+run unshare --mount --pid --fork --kill-child --mount-proc -- \
     debootstrap --variant=minbase "$codename" "$bare" "$mirror" >"$work/debootstrap.log" || {
     tail -n 15 "$work/debootstrap.log" >&2
     die "debootstrap failed"

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`documentation`] | the README is short, and no link in a Markdown file is dead |
 //! | [`modules`] | dependencies in `src/` point one way, without circles; files are short |
+//! | [`packages`] | META.json, the Dockerfile and compose.yaml agree with the rest; the scripts parse |
 //! | [`translations`] | a page in another language has the code, headings, tables and links of its original |
 //! | [`files`], [`markdown`] | what the others read: the files, and the parts of a page |
 
@@ -18,4 +19,5 @@ mod documentation;
 mod files;
 mod markdown;
 mod modules;
+mod packages;
 mod translations;
