@@ -71,7 +71,7 @@ fn the_dockerfile_copies_and_runs_what_is_there() {
 #[test]
 fn the_images_are_of_one_debian_and_of_versions_that_the_extension_is_built_with() {
     let dockerfile = instructions(&text("Dockerfile"));
-    let of = |name: &str| {
+    let of = |name: &'static str| {
         dockerfile
             .iter()
             .filter_map(move |(instruction, rest)| (instruction == name).then_some(rest.as_str()))
