@@ -21,7 +21,9 @@ ENV RUSTUP_HOME=/usr/local/rustup CARGO_HOME=/usr/local/cargo PATH=/usr/local/ca
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates dpkg-dev gcc libc6-dev libclang-dev libssl-dev \
         make pkg-config sudo "postgresql-server-dev-$PG_MAJOR" \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* \
+    # pgrx formats the bindings that it makes of the server's headers; the image has no rustfmt.
+    && rustup component add rustfmt
 WORKDIR /lrs_extract
 # cargo-pgrx takes long to build: apart from the sources, it is built once.
 COPY tests/tools/install.sh tests/tools/

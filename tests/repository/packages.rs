@@ -41,6 +41,24 @@ fn the_control_file_and_the_changelog_have_the_version_of_cargo_toml() {
 }
 
 #[test]
+fn pages_name_the_packages_of_this_version() {
+    let (mut named, mut old) = (0, Vec::new());
+    for page in ["README.md", "README.ko.md", "docs/packages.md"] {
+        let text = text(page);
+        for (before, after) in [("lrs-extract_", "-"), ("lrs_extract-", "-pg")] {
+            for (at, _) in text.match_indices(before) {
+                let rest = &text[at + before.len()..];
+                named += 1;
+                if !rest.starts_with(&format!("{VERSION}{after}")) {
+                    old.push(format!("{page}: {before}{}", rest.lines().next().unwrap_or("")));
+                }
+            }
+        }
+    }
+    assert!(named >= 5 && old.is_empty(), "{named} named, not of {VERSION}: {old:?}");
+}
+
+#[test]
 fn the_dockerfile_copies_and_runs_what_is_there() {
     let dockerfile = instructions(&text("Dockerfile"));
     let mut paths = Vec::new();
