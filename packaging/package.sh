@@ -69,7 +69,8 @@ build() {
         export PGRX_PG_CONFIG_PATH=$pg_config
     fi
     # What a panic or a C file says of its place is a path: without this machine's
-    # folders. Of several that match, the last counts.
+    # folders. Of several that match, the last counts. The flags are in place of
+    # RUSTFLAGS: what is packed is for other machines than this one.
     local target=${CARGO_TARGET_DIR:-$root/target} cargo_home=${CARGO_HOME:-$HOME/.cargo} flags
     flags=("--remap-path-prefix=$root=lrs_extract" "--remap-path-prefix=$target=target"
         "--remap-path-prefix=$cargo_home=cargo")

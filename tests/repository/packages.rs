@@ -206,7 +206,8 @@ fn text(path: &str) -> String {
 
 /// The instructions of a Dockerfile, each with the rest of its line and of those that continue it.
 fn instructions(dockerfile: &str) -> Vec<(String, String)> {
-    let lines: Vec<&str> = dockerfile.lines().filter(|line| !line.starts_with('#')).collect();
+    let lines: Vec<&str> =
+        dockerfile.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     let joined = lines.join("\n").replace("\\\n", " ");
     let pairs = joined.lines().filter_map(|line| line.split_once(' '));
     pairs.map(|(instruction, rest)| (instruction.to_owned(), rest.trim().to_owned())).collect()
@@ -214,7 +215,7 @@ fn instructions(dockerfile: &str) -> Vec<(String, String)> {
 
 #[test]
 fn instructions_go_on_behind_a_backslash() {
-    let found = instructions("# a\nFROM a AS b\nRUN c \\\n# d\n    && e\n");
+    let found = instructions("# a\nFROM a AS b\nRUN c \\\n    # d\n    && e\n");
     let found: Vec<(&str, &str)> =
         found.iter().map(|(name, rest)| (name.as_str(), rest.as_str())).collect();
     assert_eq!(found, [("FROM", "a AS b"), ("RUN", "c      && e")]);
