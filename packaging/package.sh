@@ -9,8 +9,8 @@
 #   REVISION=1      the Debian revision
 #   DEBFULLNAME, DEBEMAIL   who packs, as Debian's tools have it
 #
-# Where there is no dpkg-deb, only the tarball is made. The same commit, on the
-# same machine, gives the same bytes: times are the commit's (SOURCE_DATE_EPOCH
+# Where there is no dpkg-deb, only the tarball is made. The same commit, in the same
+# folder of the same machine, gives the same bytes: times are the commit's (SOURCE_DATE_EPOCH
 # names others), and the library holds no path of this machine.
 set -euo pipefail
 umask 022
