@@ -163,6 +163,15 @@ impl Fixture {
         self.source().batch_execute(sql).expect("the source does it");
     }
 
+    /// Has the sessions to come on the stage do to INSERT … SELECT what a server does that distributes tables,
+    /// as a setting of the library for tests says.
+    pub fn stand_in(&self, setting: &str) {
+        let database = &self.db;
+        self.on_stage(&format!(
+            "alter database \"{database}\" set lrs_extract_test.{setting} = on"
+        ));
+    }
+
     /// Makes every flush into the target take at least `milliseconds`, so that there is a run to
     /// disturb.
     pub fn slow_target(&self, milliseconds: u32) {

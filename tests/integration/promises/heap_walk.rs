@@ -123,12 +123,7 @@ fn rows_that_updates_move_into_blocks_that_were_read_are_not_lost() {
 
 #[test]
 fn rows_that_updates_move_are_not_lost_where_the_targets_planner_runs_the_select_apart() {
-    assert_moved_rows_are_not_lost(|fixture| {
-        let database = &fixture.db;
-        fixture.on_stage(&format!(
-            "alter database \"{database}\" set lrs_extract_test.runs_select_apart = on"
-        ));
-    });
+    assert_moved_rows_are_not_lost(|fixture| fixture.stand_in("runs_select_apart"));
 }
 
 fn assert_moved_rows_are_not_lost(prepare: impl Fn(&Fixture)) {

@@ -10,12 +10,7 @@ use crate::fixture::{
 /// A fixture whose sessions do to INSERT … SELECT what these settings say.
 fn fixture_that(rows: &Rows, settings: &[&str]) -> Fixture {
     let fixture = Fixture::with(rows);
-    for setting in settings {
-        let database = &fixture.db;
-        fixture.on_stage(&format!(
-            "alter database \"{database}\" set lrs_extract_test.{setting} = on"
-        ));
-    }
+    settings.iter().for_each(|setting| fixture.stand_in(setting));
     fixture
 }
 
