@@ -127,6 +127,11 @@ build_and_test_inside() {
     return "$status"
 }
 
+has_extension() {
+    local named="PG${1}_CONFIG"
+    [ -f "$("${!named}" --sharedir)/extension/$2.control" ]
+}
+
 # Runs the integration tests, which start servers of their own: beside the builds, and beside those of
 # other versions, for most of their time they wait. Those of modules named `alone` measure times.
 test_outside() {
@@ -139,7 +144,9 @@ test_outside() {
         # The newest also where its statistics and its standbys are asked.
         [ "$version" != "${VERSIONS##* }" ] ||
             part+=(functions::repair functions::report source::standby:: operations::monitoring)
-        [ -z "${CITUS_CONFIG:-}" ] || part+=(target::citus)
+        # What Debian has no packages of, where the server has it.
+        ! has_extension "$version" citus || part+=(target::citus)
+        ! has_extension "$version" timescaledb || part+=(target::hypertable)
         ;;
     esac
     if [ -n "$testname" ]; then
