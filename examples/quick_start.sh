@@ -13,8 +13,9 @@
 #   ROLE         the role that reads there
 #
 # What is not given is taken from LRS_HOST, LRS_DATABASE, LRS_TABLE, LRS_COLUMNS
-# and LRS_ROLE, or asked for. As in SQL, a name with upper case or other
-# characters than letters, digits and _ goes in double quotes.
+# and LRS_ROLE, or asked for. In TABLE and COLUMNS, as in SQL, a name with upper
+# case or other characters than letters, digits and _ goes in double quotes;
+# DATABASE and ROLE are taken as they are.
 set -euo pipefail
 # Only ASCII letters are folded, as the server does it.
 LC_ALL=C
@@ -123,7 +124,7 @@ role=$(identifier "$LRS_ROLE")
 
 source_side() {
     cat <<SQL
--- On the source, in its database, as a superuser or the table's owner.
+-- On the source, in its database, as a superuser.
 
 create role $role login password '…';
 grant connect on database $(identifier "$LRS_DATABASE") to $role;

@@ -21,7 +21,7 @@ pub use finding::Finding;
 use crate::backend::role::current_role;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
-use crate::ledger::Pipeline;
+use crate::ledger::{Pipeline, WalkMode};
 use crate::plan::{LeavesQuery, directions};
 use crate::settings;
 use crate::source::TYPICAL_PAGE;
@@ -59,14 +59,30 @@ fn ask(pipeline: &Pipeline, target: &TargetCheck) -> Result<Answer, Failure> {
     let asked = Asked {
         names: pipeline.source_names(&[]),
         extra: target.extra_columns(),
-        leaves: Subtransaction::look(|| {
-            LeavesQuery::new(pipeline, target.target.as_ref(), TYPICAL_PAGE)
-        })
-        .ok(),
+        leaves: leaves(pipeline, target),
     };
     // Once: who looks on sees at once what is wrong.
     let source = client.call(move |session| Ok(source::ask(session, &asked)))??;
     Ok(Answer { source, connect: client.led_to() })
+}
+
+/// What the row `tls` says of a session like this.
+#[cfg(any(test, feature = "pg_test"))]
+pub fn tls(facts: &crate::source::SessionFacts, connect: &crate::source::ConnectSpec) -> Finding {
+    let mut findings = Findings::default();
+    connection::tls(facts, connect, &mut findings);
+    findings.into_rows().swap_remove(1)
+}
+
+/// What to ask of the partitions. Where the target keeps the pipeline's walk from being made, that of the
+/// others: it tells as well what the role may read.
+fn leaves(pipeline: &Pipeline, target: &TargetCheck) -> Option<LeavesQuery> {
+    let query = |walk| {
+        let pipeline = Pipeline { walk, ..pipeline.clone() };
+        let target = target.target.as_ref();
+        query::look(|| LeavesQuery::new(&pipeline, target, TYPICAL_PAGE)).ok()
+    };
+    query(pipeline.walk).or_else(|| query(WalkMode::Key))
 }
 
 /// Says what the source has answered.

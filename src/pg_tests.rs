@@ -2,6 +2,7 @@
 //! session. Whatever needs commits, crashes or two servers is in `tests/integration`.
 
 mod catalog;
+mod check;
 mod coverage;
 mod duplicates;
 mod encoding;

@@ -28,6 +28,7 @@ select c.oid,
                      where not g.tgisinternal and g.tgenabled <> 'D' and g.tgtype & 7 = 7)
          or exists (select from pg_rewrite r where r.ev_class = c.oid and r.ev_type = '3')
          as may_take_away,
+       case when not has_schema_privilege($2, n.oid, 'usage') then quote_ident(n.nspname) end as closed_schema,
        has_table_privilege($2, c.oid, 'insert')
          or has_column_privilege($2, c.oid, a.attnum, 'insert') as may_insert
   from pg_class c

@@ -2,8 +2,7 @@
 
 use super::answer::Answer;
 use super::finding::{Findings, Name};
-use super::query::first_row;
-use crate::backend::transaction::Subtransaction;
+use super::query::{first_row, look};
 use crate::error::Failure;
 use crate::source::{ConnectSpec, Protection, SessionFacts, SslMode};
 use pgrx::spi::quote_identifier;
@@ -35,7 +34,8 @@ pub fn check(answer: &Answer, findings: &mut Findings) {
     tls(facts, &answer.connect, findings);
 }
 
-fn tls(facts: &SessionFacts, connect: &ConnectSpec, findings: &mut Findings) {
+/// What is to be said of how the session is protected.
+pub fn tls(facts: &SessionFacts, connect: &ConnectSpec, findings: &mut Findings) {
     let sslmode = connect.sslmode;
     match facts.protection {
         Protection::Local => {
@@ -83,9 +83,7 @@ fn verify_full(connect: &ConnectSpec) -> String {
 /// The statement that sets an option of a server, whether it has it or not.
 pub fn set_option(server: &str, name: &str, value: &str) -> String {
     let sql = include_str!("../../sql/check/has_option.sql");
-    let has = Subtransaction::look(|| {
-        first_row(sql, &[server.into(), name.into()], |row| row.get::<bool>(1))
-    });
+    let has = look(|| first_row(sql, &[server.into(), name.into()], |row| row.get::<bool>(1)));
     let verb = if has.is_ok_and(|has| has == Some(true)) { "set" } else { "add" };
     format!("alter server {} options ({verb} {name} '{value}');", quote_identifier(server))
 }

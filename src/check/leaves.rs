@@ -2,15 +2,12 @@
 
 use super::answer::{Answer, TableAnswer};
 use super::finding::{Findings, Name};
-use super::words::{count, list};
+use super::words::{count, list, statements};
 use crate::error::Failure;
 use crate::ledger::{Pipeline, WalkMode};
 use crate::plan::{NO_STATISTICS, SurveyedSlice};
 use crate::source::{KeyIndex, Part, TableFacts, index_advice};
 use pgrx::spi::quote_identifier;
-
-/// Statements that are spelled out.
-const MOST: usize = 8;
 
 /// Looks at the partitions, where the table is known.
 pub fn check(answer: &Answer, pipeline: &Pipeline, findings: &mut Findings) {
@@ -22,6 +19,9 @@ pub fn check(answer: &Answer, pipeline: &Pipeline, findings: &mut Findings) {
             findings.skip(Name::Index, Name::RowSecurity);
         }
         Some(Err(error)) if error.is_denied() => findings.skip(Name::Index, Name::Role),
+        Some(Err(_)) if findings.has_failed(Name::Table) => {
+            findings.skip(Name::Index, Name::Table);
+        }
         Some(Err(error)) => findings.fails(Name::Index, error.clone()),
     }
     match &table.facts {
@@ -43,16 +43,20 @@ fn index(
     if pipeline.walk == WalkMode::Heap {
         return findings.passes(Name::Index, format!("{partitions}: by heap: walk = 'heap'"));
     }
-    let invalid: Vec<&str> = match &table.facts {
-        Ok(facts) => {
-            facts.parts.iter().flat_map(|part| &part.invalid_indexes).map(String::as_str).collect()
-        }
-        Err(_) => Vec::new(),
+    let invalid = |names: &[&str]| -> Vec<&str> {
+        let parts = table.facts.as_ref().map_or(&[][..], |facts| &facts.parts);
+        let below: Vec<String> =
+            names.iter().flat_map(|name| table.table.leaves_below(name)).collect();
+        let lies_below = |part: &&Part| below.contains(&part.name);
+        let indexes = parts.iter().filter(lies_below).flat_map(|part| &part.invalid_indexes);
+        indexes.map(String::as_str).collect()
     };
     let lacking: Vec<&SurveyedSlice> =
         slices.iter().filter(|slice| slice.estimate.index != KeyIndex::Whole).collect();
     let Some(first) = lacking.first() else {
         let mut found = format!("an index has both columns of the key: {partitions}");
+        let all: Vec<&str> = slices.iter().map(|slice| &*slice.planned.partition).collect();
+        let invalid = invalid(&all);
         if !invalid.is_empty() {
             found.push_str(&format!("; {} invalid", list(&invalid)));
         }
@@ -69,14 +73,11 @@ fn index(
     let names: Vec<&str> = lacking.iter().map(|slice| slice.planned.partition.as_str()).collect();
     let mut found = format!("{words} ({})", list(&names));
     let mut advice = index_advice(&table.table, &names);
+    let invalid = invalid(&names);
     if !invalid.is_empty() {
         found.push_str(&format!("; {} invalid", list(&invalid)));
-        let statements: Vec<_> = invalid
-            .iter()
-            .take(MOST)
-            .map(|index| format!("reindex index concurrently {index};"))
-            .collect();
-        advice = format!("On the source: {} Or: {advice}", statements.join(" "));
+        let reindex = invalid.iter().map(|index| format!("reindex index concurrently {index};"));
+        advice = format!("On the source: {} Or: {advice}", statements(reindex));
     }
     findings.fails(Name::Index, Failure::new("55000", found).with_hint(advice));
 }
@@ -101,21 +102,22 @@ fn statistics(facts: &TableFacts, table: &TableAnswer, answer: &Answer, findings
     }
     let names: Vec<&str> = lacking.iter().map(|part| part.name.as_str()).collect();
     let found = format!("{NO_STATISTICS} ({})", list(&names));
-    let hidden: Vec<&str> =
-        lacking.iter().filter(|part| !part.may_select).map(|part| part.name.as_str()).collect();
-    let role = answer.source.facts.as_ref().map_or("…", |facts| facts.role.as_str());
-    let statements: Vec<String> = if !hidden.is_empty() {
-        // One that is to be seen may not be there either; the next check tells.
-        let grant = |name: &&str| format!("grant select on {name} to {};", quote_identifier(role));
-        hidden.iter().take(MOST).map(grant).collect()
-    } else if lacking.len() == filled.len() {
-        vec![format!("analyze {};", table.table.sql_name)]
-    } else {
-        names.iter().take(MOST).map(|name| format!("analyze {name};")).collect()
-    };
+    let (seen, hidden): (Vec<&Part>, Vec<&Part>) =
+        lacking.iter().partition(|part| part.sees_statistics);
     if findings.has_failed(Name::Role) && !hidden.is_empty() {
         return findings.skip(Name::Statistics, Name::Role);
     }
-    let hint = format!("On the source: {}", statements.join(" "));
+    let role = answer.source.facts.as_ref().map_or("…", |facts| facts.role.as_str());
+    // One that is to be seen may not be there either; the next check tells.
+    let grant =
+        |part: &Part| format!("grant select on {} to {};", part.name, quote_identifier(role));
+    let typed = if seen.len() == filled.len() {
+        format!("analyze {};", table.table.sql_name)
+    } else {
+        let analyze = seen.iter().map(|part| format!("analyze {};", part.name));
+        let both: Vec<String> = hidden.iter().map(|part| grant(part)).chain(analyze).collect();
+        statements(both.into_iter())
+    };
+    let hint = format!("On the source: {typed}");
     findings.fails(Name::Statistics, Failure::new("55000", found).with_hint(hint));
 }

@@ -3,10 +3,10 @@
 use super::answer::Answer;
 use super::connection::set_option;
 use super::finding::{Findings, Name};
-use super::query::first_row;
+use super::query::{first_row, look};
 use super::words::time;
 use crate::backend::role::check_encoding;
-use crate::backend::transaction::{Subtransaction, check_no_standby};
+use crate::backend::transaction::check_no_standby;
 use crate::error::Failure;
 use crate::pool::{WITHOUT_WORKERS, no_slot};
 use crate::source::{ConnectSpec, SessionFacts};
@@ -22,7 +22,7 @@ const SHORT_PAGE: i64 = 10_000;
 /// Whether workers can be started.
 pub fn workers(findings: &mut Findings) {
     let sql = include_str!("../../sql/check/workers.sql");
-    let looked = Subtransaction::look(|| {
+    let looked = look(|| {
         check_no_standby("pull")?;
         first_row(sql, &[], |row| {
             Ok((row.get::<i32>(1)?.unwrap_or(0), row.get::<i32>(2)?.unwrap_or(0)))
@@ -47,17 +47,24 @@ pub fn workers(findings: &mut Findings) {
 /// session there.
 pub fn settings(source: Option<&Answer>, findings: &mut Findings) {
     let sql = include_str!("../../sql/check/settings.sql");
-    let looked = Subtransaction::look(|| {
+    let looked = look(|| {
         check_encoding()?;
         first_row(sql, &[], |row| {
             let limit = |n| row.get::<i64>(n).map(|limit| limit.unwrap_or(0));
-            Ok((limit(1)?, limit(2)?, row.get::<String>(3)?.unwrap_or_default()))
+            let listed = row.get::<String>(3)?.unwrap_or_default();
+            Ok((limit(1)?, limit(2)?, listed, row.get::<bool>(4)?.unwrap_or(false)))
         })
     });
-    let (statement, transaction, listed) = match looked {
+    let (statement, transaction, listed, read_only) = match looked {
         Ok(settings) => settings,
         Err(failure) => return findings.fails(Name::Settings, failure),
     };
+    if read_only {
+        let found = "default_transaction_read_only of this session is on: a pull writes";
+        let failure =
+            Failure::new("25006", found).with_hint("set default_transaction_read_only = off;");
+        findings.fails(Name::Settings, failure);
+    }
     for (name, limit) in [("statement_timeout", statement), ("transaction_timeout", transaction)] {
         if (1..SHORT_CALL).contains(&limit) {
             let found = format!("{name} of this session is {}: it ends a longer pull", time(limit));

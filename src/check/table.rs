@@ -3,7 +3,7 @@
 use super::answer::{Answer, TableAnswer};
 use super::finding::{Findings, Name};
 use super::stage::JOBS;
-use super::words::{count, size};
+use super::words::{count, list, size, statements};
 use crate::error::Failure;
 use crate::ledger::Pipeline;
 use crate::source::{ROLE_LIMIT, SessionFacts, SourceError, StatementKind, TableFacts};
@@ -62,12 +62,16 @@ fn unknown(error: &SourceError, answer: &Answer, pipeline: &Pipeline, findings: 
 
 fn relation(table: &TableAnswer, facts: &TableFacts, answer: &Answer, findings: &mut Findings) {
     let name = &table.table.sql_name;
-    if facts.persistence == 'u' && table.table.clock.standby {
-        let failure = Failure::new("55000", format!("{name} is unlogged: a standby has none of its rows"))
-            .with_hint(format!(
-                "On the primary: alter table {name} set logged; or let the server lead to the primary: alter server {} options (set host '…');",
-                quote_identifier(&answer.connect.server)
-            ));
+    let unlogged = facts.parts.iter().filter(|part| part.is_unlogged).map(|part| &*part.name);
+    let unlogged: Vec<&str> = unlogged.collect();
+    if !unlogged.is_empty() && table.table.clock.standby {
+        let found = format!("a standby has no rows of what is unlogged: {}", list(&unlogged));
+        let logged =
+            statements(unlogged.iter().map(|part| format!("alter table {part} set logged;")));
+        let failure = Failure::new("55000", found).with_hint(format!(
+            "On the primary: {logged} Or let the server lead to the primary: alter server {} options (set host '…');",
+            quote_identifier(&answer.connect.server)
+        ));
         return findings.fails(Name::Table, failure);
     }
     let rows: f64 = facts.parts.iter().map(|part| part.rows).sum();
@@ -81,7 +85,7 @@ fn relation(table: &TableAnswer, facts: &TableFacts, answer: &Answer, findings: 
         kind if facts.parts.is_empty() => format!("a {kind}"),
         kind => format!("a {kind} with about {rows:.0} rows in {}", size(bytes)),
     };
-    let unlogged = if facts.persistence == 'u' { ", unlogged" } else { "" };
+    let unlogged = if unlogged.is_empty() { "" } else { ", unlogged" };
     findings.passes(Name::Table, format!("{name}, {what}{unlogged}"));
 }
 

@@ -2,9 +2,8 @@
 
 use super::answer::Answer;
 use super::finding::{Findings, Name};
-use super::query::first_row;
+use super::query::{first_row, look};
 use super::words::{count, list};
-use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
 use crate::ledger::Pipeline;
 use crate::load::Target;
@@ -37,7 +36,7 @@ pub fn check(
     if let Some(failure) = unreadable {
         findings.fails(Name::Mapping, failure);
     }
-    let target = match Subtransaction::look(|| target_of(pipeline)) {
+    let target = match look(|| target_of(pipeline)) {
         Ok(target) => target,
         Err(failure) => {
             findings.fails(Name::Target, failure);
@@ -45,18 +44,18 @@ pub fn check(
             return found;
         }
     };
-    let allowed = Subtransaction::look(|| {
+    let allowed = look(|| {
         check_privileges(pipeline, &target)?;
         target.check_seen_by_workers()
     });
-    match allowed.and_then(|()| Subtransaction::look(|| described(&target))) {
+    match allowed.and_then(|()| look(|| described(&target))) {
         Ok((words, identity)) => {
             findings.passes(Name::Target, words);
             found.identity = identity;
         }
         Err(failure) => findings.fails(Name::Target, failure),
     }
-    let bound = Subtransaction::look(|| {
+    let bound = look(|| {
         let mapping = bind(pipeline, &target)?;
         LeavesQuery::new(pipeline, Some(&target), 1)?;
         Ok(mapping)

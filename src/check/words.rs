@@ -12,6 +12,19 @@ pub fn list(names: &[&str]) -> String {
     }
 }
 
+/// Statements that are spelled out.
+const MOST_STATEMENTS: usize = 8;
+
+/// Statements to be pasted, not all of many.
+pub fn statements(all: impl ExactSizeIterator<Item = String>) -> String {
+    let number = all.len();
+    let mut shown: Vec<String> = all.take(MOST_STATEMENTS).collect();
+    if number > MOST_STATEMENTS {
+        shown.push(format!("-- and so on, {number} in all"));
+    }
+    shown.join(" ")
+}
+
 /// "1 partition", "5 partitions".
 pub fn count(number: usize, of: &str) -> String {
     format!("{number} {of}{}", if number == 1 { "" } else { "s" })
@@ -44,6 +57,13 @@ mod tests {
     fn long_lists_are_cut() {
         assert_eq!(list(&["a", "b", "c"]), "a, b, c");
         assert_eq!(list(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
+    }
+
+    #[test]
+    fn many_statements_are_cut_and_said_to_be_more() {
+        let of = |number: usize| statements((0..number).map(|n| format!("{n};")));
+        assert_eq!(of(2), "0; 1;");
+        assert_eq!(of(9), "0; 1; 2; 3; 4; 5; 6; 7; -- and so on, 9 in all");
     }
 
     #[test]

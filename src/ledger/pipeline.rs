@@ -138,7 +138,10 @@ impl PipelineVersion {
 
 fn names() -> Result<String, pgrx::spi::Error> {
     let sql = "select string_agg(name, ', ' order by name) from lrs_extract.pipeline";
-    Ok(Spi::get_one::<String>(sql)?.unwrap_or_else(|| "none".to_owned()))
+    // Not by get_one, which takes a transaction id.
+    let names =
+        Spi::connect(|client| client.select(sql, Some(1), &[])?.first().get_one::<String>())?;
+    Ok(names.unwrap_or_else(|| "none".to_owned()))
 }
 
 /// A row of `sql/ledger/pipeline.sql`.

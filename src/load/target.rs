@@ -23,6 +23,8 @@ pub struct Target {
     /// Whether its triggers and rules, or whatever is behind a foreign table or a view, may leave a row
     /// neither inserted nor refused.
     pub may_take_away: bool,
+    /// Its schema, where the role may not use that.
+    closed_schema: Option<String>,
     pub columns: Vec<Column>,
 }
 
@@ -117,11 +119,18 @@ impl Target {
     /// insert into the columns of `names`.
     ///
     /// # Errors
-    /// 42501 naming the column.
+    /// 42501 naming the schema or the column.
     pub fn check_privileges<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
     ) -> Result<(), Failure> {
+        if let Some(schema) = &self.closed_schema {
+            let failure = Failure::new("42501", format!("permission denied for schema {schema}"));
+            return Err(failure.with_hint(format!(
+                "grant usage on schema {schema} to {};",
+                pgrx::spi::quote_identifier(role::current_role_name()?)
+            )));
+        }
         for name in names {
             if self.column(name).is_some_and(|c| !c.may_insert) {
                 return Err(Failure::new(
@@ -213,6 +222,7 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                 oid: 0,
                 is_temporary: false,
                 may_take_away: false,
+                closed_schema: None,
                 columns: Vec::new(),
             };
             for row in found {
@@ -224,6 +234,7 @@ pub fn describe(table: &str, role: pg_sys::Oid) -> Result<Target, Failure> {
                 target.oid = oid.unwrap_or(pg_sys::InvalidOid).to_u32();
                 target.is_temporary = row.get_by_name("is_temporary")?.unwrap_or(false);
                 target.may_take_away = row.get_by_name("may_take_away")?.unwrap_or(true);
+                target.closed_schema = row.get_by_name("closed_schema")?;
                 target.columns.push(Column {
                     name: row.get_by_name::<String, _>("column_name")?.unwrap_or_default(),
                     type_oid: row

@@ -254,6 +254,12 @@ impl Table {
         partition::segments(&self.sql_name, &self.nodes, from, to)
     }
 
+    /// The tables at the ends of the tree below its part of that name, which is one of them where it has no
+    /// parts of its own.
+    pub fn leaves_below(&self, name: &str) -> Vec<String> {
+        partition::leaves_below(&self.nodes, name)
+    }
+
     /// The stretches of all time.
     pub fn all_segments(&self) -> Vec<Segment> {
         self.segments(MOST_DISTANT_PAST, MOST_DISTANT_FUTURE)

@@ -1,7 +1,6 @@
 //! What to type on the source for an index that serves a walk by key.
 
 use super::describe::Table;
-use super::partition;
 use super::sql::quote_identifier;
 
 /// Statements that are spelled out.
@@ -26,8 +25,7 @@ pub fn index_advice(table: &Table, partitions: &[&str]) -> String {
         }
         _ => {}
     }
-    let leaves: Vec<String> =
-        partitions.iter().flat_map(|name| partition::leaves_below(&table.nodes, name)).collect();
+    let leaves: Vec<String> = partitions.iter().flat_map(|name| table.leaves_below(name)).collect();
     let mut statements: Vec<String> = leaves
         .iter()
         .take(MOST)

@@ -10,8 +10,6 @@ use postgres::types::Type;
 pub struct TableFacts {
     /// `relkind`, in words.
     pub kind: &'static str,
-    /// `relpersistence`: p, u, t.
-    pub persistence: char,
     /// Whether policies decide which of its rows this role sees.
     pub row_security: bool,
     /// What holds the rows, where that is on this server.
@@ -31,9 +29,11 @@ pub struct Part {
     pub rows: f64,
     /// Whether the role sees what ANALYZE found in the timestamp.
     pub has_statistics: bool,
-    pub may_select: bool,
+    /// Whether it may see what there is.
+    pub sees_statistics: bool,
+    pub is_unlogged: bool,
     pub row_security: bool,
-    /// Indexes on the timestamp that a failed CREATE INDEX CONCURRENTLY has left.
+    /// Indexes on timestamp and actor that a failed CREATE INDEX CONCURRENTLY has left.
     pub invalid_indexes: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ impl TableFacts {
     pub fn ask(session: &mut Session, table: &Table) -> Result<TableFacts, SourceError> {
         let failed = |e| SourceError::from_client(ACTION, &e);
         let sql = include_str!("../../sql/source/table_facts.sql");
-        let column: &str = &table.names.timestamp;
+        let (timestamp, actor): (&str, &str) = (&table.names.timestamp, &table.names.actor);
         let rows = session
-            .query(sql, &[(&table.oid, Type::OID), (&column, Type::TEXT)])
+            .query(sql, &[(&table.oid, Type::OID), (&timestamp, Type::TEXT), (&actor, Type::TEXT)])
             .map_err(failed)?;
         let mut facts = TableFacts {
             kind: match table.kind {
@@ -59,19 +59,14 @@ impl TableFacts {
                 b'f' => "foreign table",
                 _ => "table",
             },
-            persistence: 'p',
             row_security: false,
             parts: Vec::new(),
         };
         for row in rows {
             let row_security: bool = row.try_get("row_security").map_err(failed)?;
             let persistence: i8 = row.try_get("persistence").map_err(failed)?;
-            let persistence = char::from(persistence.cast_unsigned());
             if row.try_get("is_root").map_err(failed)? {
                 facts.row_security = row_security;
-            }
-            if persistence != 'p' {
-                facts.persistence = persistence;
             }
             if row.try_get("has_rows").map_err(failed)? {
                 facts.parts.push(Part {
@@ -80,7 +75,8 @@ impl TableFacts {
                     is_filled: row.try_get("is_filled").map_err(failed)?,
                     rows: row.try_get("rows").map_err(failed)?,
                     has_statistics: row.try_get("has_statistics").map_err(failed)?,
-                    may_select: row.try_get("may_select").map_err(failed)?,
+                    sees_statistics: row.try_get("sees_statistics").map_err(failed)?,
+                    is_unlogged: persistence.cast_unsigned() == b'u',
                     row_security,
                     invalid_indexes: row.try_get("invalid_indexes").map_err(failed)?,
                 });

@@ -121,11 +121,37 @@ fn a_caller_who_is_no_superuser_sees_the_same() {
     let row = assert_finds("connection", &mut session);
     assert_plan_refuses(&row, &mut session);
     deny("grant usage on foreign server lrs_source to");
+    deny("revoke usage on schema pipeline from");
+    let row = assert_finds("target", &mut session);
+    assert_plan_refuses(&row, &mut session);
+    fixture.on_stage(row.advice());
     deny("revoke insert on pipeline.aidt_raw from");
     let row = assert_finds("target", &mut session);
     assert_plan_refuses(&row, &mut session);
     deny("grant insert (id) on pipeline.aidt_raw to");
     assert!(assert_finds("target", &mut session).found.contains("column"));
+}
+
+#[test]
+fn what_the_role_may_not_read_is_found_where_the_stage_keeps_the_walk_from_being_made() {
+    let fixture = Fixture::with(&Rows::of(100));
+    // A walk by heap needs to know the target's rows again.
+    fixture.on_stage(
+        "update lrs_extract.pipeline set walk = 'heap', target_table = 'pipeline.nowhere'",
+    );
+    for (name, fault) in [
+        ("role", "revoke select on acid.lrs_statement_new from reader"),
+        (
+            "row_security",
+            "grant select on acid.lrs_statement_new to reader;
+             alter table acid.lrs_statement_new enable row level security",
+        ),
+    ] {
+        fixture.on_source(fault);
+        let rows = checked(&mut fixture.stage());
+        let failed = rows.iter().filter(|row| row.ok == Some(false));
+        assert_eq!(failed.map(|row| &*row.name).collect::<Vec<_>>(), [name, "target"], "{rows:#?}");
+    }
 }
 
 #[test]
@@ -266,6 +292,30 @@ fn an_index_on_the_timestamp_alone_or_none_is_found() {
     for statement in create.split_inclusive(';') {
         fixture.on_source(statement);
     }
+    assert_all_ok(&mut session);
+}
+
+#[test]
+fn an_index_that_a_failed_statement_left_is_to_be_made_anew() {
+    let fixture = Fixture::with(&Rows::of(100).in_key_order());
+    let mut session = fixture.stage();
+    let index = |month: &str| format!("acid.lrs_statement_2025_{month}_timestamp_actor_id_idx");
+    let invalidate = |index: &str| {
+        fixture.on_source(&format!(
+            "update pg_index set indisvalid = false where indexrelid = '{index}'::regclass"
+        ));
+    };
+    // May has another that serves.
+    fixture.on_source("create index on acid.lrs_statement_2025_05 (\"timestamp\", actor_id)");
+    invalidate(&index("05"));
+    let rows = assert_all_ok(&mut session);
+    let told = rows.iter().find(|row| row.name == "index").expect("a row");
+    assert!(told.found.contains("idx invalid"), "{told:?}");
+    invalidate(&index("04"));
+    let row = assert_finds("index", &mut session);
+    let reindex = format!("On the source: reindex index concurrently {}; Or:", index("04"));
+    assert!(row.advice().starts_with(&reindex), "{row:?}");
+    fixture.on_source(&format!("reindex index concurrently {}", index("04")));
     assert_all_ok(&mut session);
 }
 

@@ -1,10 +1,7 @@
 //! `check` beside limits, odd targets, other sources and a server without room.
 
-use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
-
 use super::check::{assert_all_ok, assert_finds, assert_plan_refuses};
-use crate::fixture::{Fixture, Pair, Pooler, Relay, Rows, ServerPlan, Version, Way, refusal, skip};
+use crate::fixture::{Fixture, Pair, Pooler, Rows, ServerPlan, Version, refusal, skip};
 
 #[test]
 fn limits_that_end_a_call_or_a_page_are_found() {
@@ -13,6 +10,9 @@ fn limits_that_end_a_call_or_a_page_are_found() {
     session.batch_execute("set statement_timeout = '30s'").expect("set");
     let row = assert_finds("settings", &mut session);
     assert!(row.found.contains("statement_timeout of this session is 30 s"), "{row:?}");
+    session.batch_execute(row.advice()).expect("the advice runs");
+    session.batch_execute("set default_transaction_read_only = on").expect("set");
+    let row = assert_finds("settings", &mut session);
     session.batch_execute(row.advice()).expect("the advice runs");
     fixture.on_stage("alter server lrs_source options (add statement_timeout '2s')");
     let row = assert_finds("settings", &mut session);
@@ -70,29 +70,6 @@ fn a_target_that_is_the_source_itself_is_found() {
 }
 
 #[test]
-fn a_connection_that_others_can_read_is_found() {
-    let outward = || -> std::io::Result<IpAddr> {
-        let socket = UdpSocket::bind("0.0.0.0:0")?;
-        // Sends nothing: only the way is looked up.
-        socket.connect("192.0.2.1:9")?;
-        Ok(socket.local_addr()?.ip())
-    };
-    let Some(address) = outward().ok().filter(|address| !address.is_loopback()) else {
-        return skip("this machine has a loopback address alone");
-    };
-    let fixture = Fixture::with(&Rows::of(10));
-    let way = Way::socket_of(&fixture.pair.source);
-    let relay = Relay::listening(address, Duration::ZERO, move |_| way.clone());
-    fixture.on_stage(&format!(
-        "alter server lrs_source options (set host '{address}', set port '{}')",
-        relay.port
-    ));
-    let row = assert_finds("tls", &mut fixture.stage());
-    let advice = "alter server lrs_source options (set sslmode 'verify-full');";
-    assert!(row.advice().starts_with(advice), "{row:?}");
-}
-
-#[test]
 fn a_stage_without_a_free_worker_slot_is_found() {
     // The launcher of logical replication takes the only slot.
     let stage = ServerPlan::of(Version::stage()).setting("max_worker_processes = 1");
@@ -141,6 +118,11 @@ fn a_view_and_a_standby_are_checked_as_other_sources() {
     let rows = assert_all_ok(&mut fixture.stage());
     assert!(rows[0].found.contains("a standby"), "{rows:#?}");
     assert!(rows[8].found.contains("a standby that has replayed"), "{rows:#?}");
+    fixture.on_source("alter table acid.lrs_statement_2025_07 set unlogged");
+    standby.await_replay_of(&fixture.pair.source);
+    let row = assert_finds("table", &mut fixture.stage());
+    let logged = "On the primary: alter table acid.lrs_statement_2025_07 set logged;";
+    assert!(row.advice().starts_with(logged), "{row:?}");
 }
 
 #[test]
@@ -155,4 +137,6 @@ fn a_stage_that_is_a_standby_is_found() {
     let pull = "select * from lrs_extract.pull('2025-03-01', '2025-08-01')";
     let refused = refusal(session.query(pull, &[]));
     assert_eq!((refused.message(), refused.hint()), (&*row.found, row.advice.as_deref()));
+    let unknown = refusal(session.query("select * from lrs_extract.check('adit')", &[]));
+    assert_eq!(unknown.code().code(), "42704", "{unknown:?}");
 }
