@@ -34,10 +34,6 @@ mod tests {
         // The server has no such option yet.
         let advice = "alter server \"Far, away\" options (add sslmode 'verify-full');";
         assert!(row.advice.is_some_and(|said| said.starts_with(advice)));
-        let set = "create server \"Far, away\" foreign data wrapper lrs_extract options (sslmode 'prefer')";
-        Spi::run(set).unwrap();
-        let row = check::tls(&facts(Protection::None, None), &connect(SslMode::Prefer));
-        assert!(row.advice.is_some_and(|said| said.contains("(set sslmode 'verify-full')")));
     }
 
     #[pg_test]
