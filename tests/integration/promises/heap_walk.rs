@@ -23,6 +23,11 @@ fn pull() -> Pull {
     Pull::period("2025-04-01", "2025-05-01").batch(100).jobs(1)
 }
 
+fn give_workers(fixture: &Fixture, memory: &str) {
+    let db = &fixture.db;
+    fixture.on_stage(&format!("alter database {db} set lrs_extract.worker_memory = '{memory}'"));
+}
+
 /// How far the scan of April's heap has come.
 fn block_watermark(fixture: &Fixture) -> i64 {
     let watermark = fixture.stage_value("select max(block_watermark) from lrs_extract.slice");
@@ -145,8 +150,7 @@ fn a_timestamp_with_more_rows_than_a_page_is_looked_through_in_parts() {
     let rows = Rows::of(9_000).ties(9_000).actors_per_tie(9_000).odd_ids_every(7);
     let fixture = fixture_with(Pair::shared(), rows);
     // A page is little more than a megabyte then, and the rows are five.
-    fixture
-        .on_stage(&format!("alter database {} set lrs_extract.worker_memory = '16MB'", fixture.db));
+    give_workers(&fixture, "16MB");
     empty_blocks_before(&fixture, 40);
     let running = start_and_await_blocks(&fixture, 60);
     move_last_rows(&fixture);
@@ -362,37 +366,4 @@ fn kills_beside_writers_lose_nothing_and_double_nothing() {
     pull().batch(5_000).run(&mut fixture.stage());
     writers.stop();
     assert_each_row_once(&fixture);
-}
-
-#[test]
-fn a_locked_target_pins_no_snapshot_on_the_source() {
-    let fixture = fixture_with(Pair::shared(), Rows::of(60_000));
-    fixture.on_stage("alter server lrs_source options (add statement_timeout '5s')");
-    for walk in ["heap", "key"] {
-        fixture.on_stage(&format!(
-            "truncate pipeline.aidt_raw;
-             select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt');
-             update lrs_extract.pipeline set walk = '{walk}'"
-        ));
-        let mut locker = fixture.stage();
-        locker
-            .batch_execute("begin; lock table pipeline.aidt_raw in access exclusive mode")
-            .expect("the lock");
-        let running = fixture.start(&pull().batch(50_000).jobs(2));
-        let mut longest = 0.0_f64;
-        for _ in 0..120 {
-            thread::sleep(Duration::from_millis(100));
-            let age = fixture.source_value(
-                "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
-                   from pg_stat_activity
-                  where application_name like 'lrs_extract run=%' and datname = current_database()
-                    and state <> 'idle'",
-            );
-            longest = longest.max(age.parse().expect("a number"));
-        }
-        locker.batch_execute("commit").expect("the end of the lock");
-        assert_eq!(running.pulled().rows, 60_000);
-        fixture.assert_all_rows();
-        assert!(longest < 4.0, "{walk}: a snapshot of {longest} s on the source");
-    }
 }

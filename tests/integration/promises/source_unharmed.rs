@@ -1,5 +1,6 @@
 //! Promise 5: the source is read in short, read-only, bounded statements that say who they are.
 
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, Pull, Rows, await_that, refusal};
@@ -272,6 +273,42 @@ fn a_pause_that_changes_settings_changes_none_of_the_walks() {
             line.contains("read_only=<on>") && line.contains("statement_timeout=<5min>"),
             "{line}"
         );
+    }
+}
+
+#[test]
+fn a_locked_target_pins_no_snapshot_on_the_source() {
+    let fixture = Fixture::with(&Rows::of(60_000).between("2025-04-01", "2025-05-01"));
+    fixture.on_stage("alter server lrs_source options (add statement_timeout '5s')");
+    // The rows are more than what has room, and the page that is asked for last is more than a socket holds.
+    let db = &fixture.db;
+    fixture.on_stage(&format!("alter database {db} set lrs_extract.worker_memory = '24MB'"));
+    for walk in ["heap", "key"] {
+        fixture.on_stage(&format!(
+            "truncate pipeline.aidt_raw;
+             select lrs_extract.forget('2025-03-01', '2025-08-01', 'aidt');
+             update lrs_extract.pipeline set walk = '{walk}'"
+        ));
+        let mut locker = fixture.stage();
+        locker
+            .batch_execute("begin; lock table pipeline.aidt_raw in access exclusive mode")
+            .expect("the lock");
+        let running = fixture.start(&Pull::period("2025-04-01", "2025-05-01"));
+        let mut longest = 0.0_f64;
+        for _ in 0..120 {
+            sleep(Duration::from_millis(100));
+            let age = fixture.source_value(
+                "select coalesce(max(extract(epoch from clock_timestamp() - xact_start)), 0)
+                   from pg_stat_activity
+                  where application_name like 'lrs_extract run=%' and datname = current_database()
+                    and state <> 'idle'",
+            );
+            longest = longest.max(age.parse().expect("a number"));
+        }
+        locker.batch_execute("commit").expect("the end of the lock");
+        assert_eq!(running.pulled().rows, 60_000);
+        fixture.assert_all_rows();
+        assert!(longest < 4.0, "{walk}: a snapshot of {longest} s on the source");
     }
 }
 
