@@ -298,12 +298,15 @@ fn a_source_that_goes_away_is_seen_in_progress_with_its_error_until_it_is_back()
     fixture.slow_target(20);
     let running = fixture.start_and_await_a_batch(&Pull::everything().batch(100));
     fixture.pair.source.kill();
-    let worker = await_a_worker(&fixture, "retrying");
-    let told = fixture.stage_value(&format!(
-        "select (w ->> 'retries')::int >= 1 and w ->> 'last_error' like 'could not %'
-         from (select $w${worker}$w$::jsonb) x (w)"
-    ));
-    assert_eq!(told, "true", "{worker}");
+    // It says what it does a moment before the ledger has the reason.
+    let worker = await_some("a retry and its reason", Duration::from_secs(20), || {
+        let worker = workers_doing(&fixture, "retrying").pop()?;
+        let told = fixture.stage_value(&format!(
+            "select (w ->> 'retries')::int >= 1 and w ->> 'last_error' like 'could not %'
+             from (select $w${worker}$w$::jsonb) x (w)"
+        ));
+        (told == "true").then_some(worker)
+    });
     assert!(!worker.contains(READER_PASSWORD), "{worker}");
     fixture.pair.source.start_again();
     fixture.on_stage("update lrs_extract.pipeline set retry_delay = '10 ms'");
