@@ -12,6 +12,7 @@ mod deduping;
 mod disguise;
 mod pair;
 mod pooler;
+mod psql;
 mod pull;
 mod raw_client;
 mod relay;

@@ -1,9 +1,8 @@
 //! `examples/quick_start.sh`: what it prints sets up both sides, whatever the names are.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::fixture::{Fixture, Pair, READER_PASSWORD, Rows, Server};
+use crate::fixture::{Fixture, Pair, READER_PASSWORD, Rows};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/quick_start.sh");
 
@@ -15,36 +14,20 @@ fn printed(side: &str, answers: &[&str; 5]) -> String {
     sql.replace("password '…'", &format!("password '{READER_PASSWORD}'"))
 }
 
-/// Types `sql` into psql, which stops at the first error, and gives what it printed.
-fn psql(server: &Server, db: &str, sql: &str) -> String {
-    let mut psql = server
-        .tool("psql")
-        .args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", db])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("psql runs");
-    psql.stdin.take().expect("a pipe").write_all(sql.as_bytes()).expect("psql reads");
-    let output = psql.wait_with_output().expect("psql ends");
-    assert!(output.status.success(), "{sql}\n{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8")
-}
-
 /// Runs both sides, the stage's without any object of the extension yet; gives what the source's printed last.
 fn set_up(fixture: &Fixture, db: &str, table: &str, columns: &str, role: &str) -> String {
     let (source, stage) = (&fixture.pair.source, &fixture.pair.stage);
     let host = format!("{}:{}", source.home().display(), source.port());
     let answers = [&host, db, table, columns, role];
-    let indexes = psql(source, db, &printed("--source", &answers));
+    let indexes = source.psql(db, &printed("--source", &answers));
     for index in indexes.lines() {
-        psql(source, db, index);
+        source.psql(db, index);
     }
     fixture.on_stage("drop schema pipeline cascade; drop extension lrs_extract cascade");
     let sql = printed("--stage", &answers)
         .replace("date_trunc('month', now()) - interval '1 month'", "'2025-03-01'")
         .replace("date_trunc('month', now())", "'2025-08-01'");
-    let said = psql(stage, &fixture.db, &sql);
+    let said = stage.psql(&fixture.db, &sql);
     let checks: Vec<&str> = said.lines().take(13).collect();
     assert!(checks[0].starts_with("connection|t|"), "{said}");
     assert!(checks.iter().all(|check| check.contains("|t|")), "{said}");

@@ -1,8 +1,5 @@
 //! The README's quick start and the recipes of `docs/recipes.md`, run as they stand there.
 
-use std::io::Write;
-use std::process::Stdio;
-
 use crate::fixture::{Fixture, Pair, Pull, Rows};
 
 const README: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
@@ -28,34 +25,8 @@ fn sql_of(document: &'static str, section: &str) -> Vec<&'static str> {
     blocks
 }
 
-/// Types `sql` into psql, which stops at the first error, and gives what it printed.
 fn psql(fixture: &Fixture, sql: &str) -> String {
-    let mut psql = fixture
-        .pair
-        .stage
-        .tool("psql")
-        .args([
-            "-X",
-            "-A",
-            "-t",
-            "-q",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "postgres",
-            "-d",
-            &fixture.db,
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("psql runs");
-    psql.stdin.take().expect("a pipe").write_all(sql.as_bytes()).expect("psql reads");
-    let output = psql.wait_with_output().expect("psql ends");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{sql}\n{said}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    fixture.pair.stage.psql(&fixture.db, sql)
 }
 
 /// What stands in a cron job between the dollars.

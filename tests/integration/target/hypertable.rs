@@ -30,7 +30,7 @@ fn stage() -> Arc<Server> {
 
 /// A fixture whose target has a chunk a week, or `None` and a word about it where there is no TimescaleDB.
 fn fixture() -> Option<Fixture> {
-    if !Version::stage().extension_dir().join("timescaledb.control").exists() {
+    if !Version::stage().offers("timescaledb") {
         skip("this PostgreSQL has no TimescaleDB");
         return None;
     }
@@ -41,13 +41,6 @@ fn fixture() -> Option<Fixture> {
         "select create_hypertable('pipeline.aidt_raw', 'timestamp', chunk_time_interval => interval '7 days')",
     );
     Some(fixture)
-}
-
-fn assert_verified(fixture: &Fixture) {
-    let sql = format!(
-        "select count(*) from lrs_extract.verify({EVERYTHING}, level => 'hash') where not ok"
-    );
-    assert_eq!(fixture.stage_value(&sql), "0");
 }
 
 fn chunks(fixture: &Fixture) -> i64 {
@@ -63,7 +56,7 @@ fn chunks_take_each_row_once_whatever_the_boundary() {
         assert_eq!(pulled.rows + pulled.rejected, ROWS, "{boundary}");
         fixture.assert_all_rows();
         assert!(chunks(&fixture) > 20, "{} chunks", chunks(&fixture));
-        assert_verified(&fixture);
+        fixture.assert_verified();
         let blamed = "select count(*) from lrs_extract.bottleneck where advice ~* 'trigger'";
         assert_eq!(fixture.stage_value(blamed), "0");
     }
@@ -81,7 +74,7 @@ fn chunks_are_deduplicated_and_repaired() {
     let gone = rows - fixture.target_rows();
     assert!(gone > ROWS / 20, "{gone} rows gone");
     assert_eq!(Repair::by_hashes().run(&fixture).pulled, gone);
-    assert_verified(&fixture);
+    fixture.assert_verified();
     assert_eq!(Repair::by_hashes().deleting().run(&fixture).ranges, 0);
 }
 
@@ -95,7 +88,7 @@ fn compressed_chunks_take_rows_and_lose_none_by_their_places() {
     let rest = Pull::everything().batch(300).run(&mut fixture.stage());
     assert_eq!(first.rows + first.rejected + rest.rows + rest.rejected, ROWS);
     fixture.assert_all_rows();
-    assert_verified(&fixture);
+    fixture.assert_verified();
     let dedup = format!("select lrs_extract.dedup({EVERYTHING})");
     let repair = format!("select * from {}", Repair::by_hashes().deleting().call());
     for call in [dedup, repair] {
