@@ -7,6 +7,7 @@
 //! (Citus), a set-returning function gives the same rows. [`Duplicates`] takes rows out
 //! of the target again. Called by `pull`, `maintenance` and `verify` on the main thread, inside a transaction.
 
+mod bulk_extension;
 mod compare;
 mod duplicates;
 mod feed;

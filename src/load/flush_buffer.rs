@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use super::bulk_extension::HeapPlace;
 use super::feed::{self, Feed, InsertStatement, Offer, RELATION};
 use super::target::{Column, base_type};
 use super::time_zone::{SessionZone, Zone};
@@ -15,6 +16,8 @@ struct InputColumn {
     name: CString,
     type_oid: pg_sys::Oid,
     type_modifier: i32,
+    /// As in `pg_type`: negative where each value has its own.
+    length: i16,
     input: pg_sys::FmgrInfo,
     io_param: pg_sys::Oid,
     /// In which texts are read that have none.
@@ -43,6 +46,7 @@ pub struct TupleWriter {
 pub struct FlushBuffer {
     store: *mut pg_sys::Tuplestorestate,
     pub rows: usize,
+    pub place: HeapPlace,
 }
 
 impl TupleWriter {
@@ -83,6 +87,7 @@ impl TupleWriter {
                         .map_err(|_| Failure::internal("a column's name holds a zero byte"))?,
                     type_oid,
                     type_modifier: column.type_modifier,
+                    length: pg_sys::get_typlen(type_oid),
                     input,
                     io_param,
                     zone: match time_zone {
@@ -140,7 +145,7 @@ impl TupleWriter {
             // function goes back to its begin.
             let store = pg_sys::tuplestore_begin_heap(true, false, i32::MAX);
             pg_sys::MemoryContextSwitchTo(before);
-            FlushBuffer { store, rows: 0 }
+            FlushBuffer { store, rows: 0, place: HeapPlace::default() }
         }
     }
 
@@ -153,12 +158,17 @@ impl TupleWriter {
             // It holds what an input function left that threw.
             pg_sys::MemoryContextReset(self.row_context);
             let before = pg_sys::MemoryContextSwitchTo(self.row_context);
+            let mut bytes = 0;
             for (column, cell) in rows.cells[n * width..(n + 1) * width].iter().enumerate() {
                 self.in_hand = column;
                 let (value, null) = self.value(column, *cell, &rows.arena);
                 self.values[column] = value;
                 self.nulls[column] = null;
+                if !null {
+                    bytes += self.columns[column].length(value);
+                }
             }
+            buffer.place.add(bytes);
             pg_sys::MemoryContextSwitchTo(self.store_context);
             pg_sys::tuplestore_putvalues(
                 buffer.store,
@@ -251,6 +261,19 @@ impl Drop for TupleWriter {
 }
 
 impl InputColumn {
+    /// The bytes of a value.
+    ///
+    /// # Safety
+    /// The value must be of the column's type.
+    unsafe fn length(&self, value: pg_sys::Datum) -> usize {
+        match self.length {
+            -2 => 0,
+            // SAFETY: a varlena, as the column's length says.
+            -1 => unsafe { pgrx::varsize_any(value.cast_mut_ptr()) },
+            fixed => usize::from(fixed.unsigned_abs()),
+        }
+    }
+
     /// # Safety
     /// `text` is null, or ends in a zero byte.
     unsafe fn read(&mut self, text: *mut std::ffi::c_char) -> pg_sys::Datum {

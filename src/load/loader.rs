@@ -4,6 +4,7 @@
 mod conflict;
 mod isolate;
 
+use super::bulk_extension::BulkExtension;
 use super::feed::{InsertStatement, RELATION};
 use super::flush_buffer::{FlushBuffer, TupleWriter};
 use super::identity::Identity;
@@ -83,6 +84,7 @@ pub struct Loader {
     mapping: BoundMapping,
     target: String,
     writer: TupleWriter,
+    extension: BulkExtension,
     sql: InsertStatement,
     /// For rows that the target may have.
     sql_missing: Option<InsertStatement>,
@@ -137,6 +139,7 @@ impl Loader {
             mapping,
             target: name,
             writer,
+            extension: BulkExtension::new(target.oid),
             sql,
             sql_missing,
             returning: false,

@@ -66,6 +66,59 @@ mod tests {
         Ok((loaded.rows, loaded.rejects))
     }
 
+    /// What the heap measured at the begin of each of `flushes` of `rows`, each of a thousand bytes, and at the end,
+    /// in blocks; and how many of these hold rows.
+    fn heap_growth(rows: usize, flushes: usize) -> (Vec<i64>, i64) {
+        Spi::run(
+            "create table public.t (n int, s text); \
+             create table public.seen (blocks bigint); \
+             create function public.see() returns trigger language plpgsql as $$ begin \
+               insert into public.seen values (pg_relation_size('public.t') / 8192); return null; end $$; \
+             create trigger see before insert on public.t for each statement execute function public.see()",
+        )
+        .unwrap();
+        let superuser = pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID);
+        let target = load::describe("public.t", superuser).unwrap();
+        let mapping = Mapping::parse(r#"{"n": {"path": ["n"]}, "s": {"path": ["s"]}}"#).unwrap();
+        let (policy, version) = (OnBadValue::Reject, pg_compat::SERVER_MAJOR);
+        let bound =
+            BoundMapping::new(&mapping, policy, "timestamp", version, |name| target.find(name))
+                .unwrap();
+        let mut loader = Loader::new(&target, bound.clone(), None, OnConflict::Error).unwrap();
+        for _ in 0..flushes {
+            let statement = format!(r#"{{"n": 1, "s": "{}"}}"#, "x".repeat(1000));
+            loader.push(bound.apply(chunk(&vec![statement; rows]), &mut bound.state()));
+            assert_eq!(loader.flush().unwrap().rows, rows as u64);
+        }
+        let blocks =
+            "select array_agg(blocks) || pg_relation_size('public.t') / 8192 from public.seen";
+        let used = "select count(distinct (ctid::text::point)[0]) from public.t";
+        (
+            Spi::get_one::<Vec<i64>>(blocks).unwrap().unwrap(),
+            Spi::get_one::<i64>(used).unwrap().unwrap(),
+        )
+    }
+
+    #[pg_test]
+    fn a_heap_that_grows_is_extended_for_a_whole_flush_before_its_rows_come() {
+        let (blocks, used) = heap_growth(1_000, 4);
+        // Seven rows a block.
+        let flush = 1_000 / 7;
+        if pg_compat::SERVER_MAJOR < 16 {
+            assert!(blocks.windows(2).all(|b| (b[1] - b[0] - flush).abs() < 3), "{blocks:?}");
+        } else {
+            assert_eq!(blocks[0], 0);
+            assert!(blocks[1] >= 2 * flush - 3 && blocks[2] >= 3 * flush - 6, "{blocks:?}");
+        }
+        assert!(blocks[4] - used <= flush / 10, "{blocks:?}, {used} used");
+    }
+
+    #[pg_test]
+    fn a_flush_of_a_few_rows_is_left_to_the_server() {
+        let (blocks, used) = heap_growth(70, 4);
+        assert_eq!((blocks.as_slice(), used), ([0, 10, 20, 30, 40].as_slice(), 40));
+    }
+
     fn count(table: &str) -> i64 {
         Spi::get_one::<i64>(&format!("select count(*) from {table}")).unwrap().unwrap()
     }

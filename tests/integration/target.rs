@@ -4,6 +4,7 @@
 mod citus;
 mod coerced_values;
 mod distributed;
+mod heap_size;
 mod hypertable;
 mod local_times;
 mod mapping;

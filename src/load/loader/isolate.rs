@@ -128,8 +128,10 @@ impl Loader {
         let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
         let returning = self.returning.then(|| sql.followed_by("returning null")).transpose()?;
         let (sql, writer) = (returning.as_ref().unwrap_or(sql), &mut self.writer);
+        let extension = &mut self.extension;
         let begun = Instant::now();
-        let outcome = Subtransaction::run_if(|| writer.insert(buffer, sql), |_| keep);
+        let insert = || extension.around(buffer.place.blocks(), || writer.insert(buffer, sql));
+        let outcome = Subtransaction::run_if(insert, |_| keep);
         loaded.insert += begun.elapsed();
         Ok(outcome)
     }
