@@ -4,6 +4,7 @@ use super::wire::Wire;
 use futures_core::Stream;
 use postgres::types::{BorrowToSql, Type};
 use postgres::{Error, Row, SimpleQueryMessage, Statement};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -121,9 +122,7 @@ impl Client {
         statement: &Statement,
         parameters: impl IntoIterator<Item = P, IntoIter: ExactSizeIterator>,
     ) -> Result<Answer, Error> {
-        self.link
-            .wait(self.client.query_raw(statement, parameters))
-            .map(|rows| Answer(Box::pin(rows)))
+        self.link.wait(self.client.query_raw(statement, parameters)).map(Answer::new)
     }
 
     /// Starts a statement that has no name, and is not there any more when another one comes.
@@ -132,23 +131,44 @@ impl Client {
         sql: &str,
         parameters: impl IntoIterator<Item = (P, Type)>,
     ) -> Result<Answer, Error> {
-        self.link
-            .wait(self.client.query_typed_raw(sql, parameters))
-            .map(|rows| Answer(Box::pin(rows)))
+        self.link.wait(self.client.query_typed_raw(sql, parameters)).map(Answer::new)
     }
 
     /// The next row of a statement that was started, while no other was.
     pub fn next(&mut self, answer: &mut Answer) -> Result<Option<Row>, Error> {
-        self.link.wait(poll_fn(|cx| answer.poll(cx)))
+        if answer.come.is_empty() {
+            self.link.wait(poll_fn(|cx| answer.poll(cx)))?;
+        }
+        answer.come.pop_front().unwrap_or(Ok(None))
     }
 }
 
+/// So many rows that have come are taken in one call of the runtime, which costs more than a small row.
+const ROWS_AT_ONCE: usize = 64;
+
 /// The rows of a statement that was started.
-pub(super) struct Answer(Pin<Box<RowStream>>);
+pub(super) struct Answer {
+    rows: Pin<Box<RowStream>>,
+    /// What has come of them and is not asked for yet: the end, or an error, is the last.
+    come: VecDeque<Result<Option<Row>, Error>>,
+}
 
 impl Answer {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Row>, Error>> {
-        self.0.as_mut().poll_next(cx).map(Option::transpose)
+    fn new(rows: RowStream) -> Answer {
+        Answer { rows: Box::pin(rows), come: VecDeque::with_capacity(ROWS_AT_ONCE) }
+    }
+
+    /// Takes what has come; pending where that is nothing.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        while self.come.len() < ROWS_AT_ONCE {
+            let Poll::Ready(item) = self.rows.as_mut().poll_next(cx) else { break };
+            let goes_on = matches!(item, Some(Ok(_)));
+            self.come.push_back(item.transpose());
+            if !goes_on {
+                break;
+            }
+        }
+        if self.come.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 
