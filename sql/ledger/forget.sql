@@ -1,4 +1,5 @@
--- $1: pipeline_id, $2: from, $3: to. Unfinished scans of heaps that are not all within were refused before.
+-- $1: pipeline_id, $2: from, $3: to. No range is kept that lies within another: a period that is forgotten and pulled
+-- again each night must not make the memory slow. Unfinished scans of heaps that are not all within were refused before.
 with forgotten as (
   update lrs_extract.heap_scan h
      set state = 'forgotten', closed_at = clock_timestamp()
@@ -10,9 +11,10 @@ with forgotten as (
   returning h.scan_id
 )
 update lrs_extract.slice s
-   set forgotten = s.forgotten || tstzrange($2, $3)
+   set forgotten = array(select f from unnest(s.forgotten) f where not f <@ tstzrange($2, $3)) || tstzrange($2, $3)
  where s.pipeline_id = $1::uuid
    and $2 < $3
    and s."to" >= $2
    and s."from" < $3
+   and not tstzrange($2, $3) <@ any (s.forgotten)
    and (s.watermark >= $2 or s.scan_id in (select f.scan_id from forgotten f))
