@@ -609,10 +609,6 @@ create function lrs_extract.check(pipeline text default 'aidt') returns table (
 volatile parallel unsafe
 language c as 'MODULE_PATHNAME', 'check_pipeline_wrapper';
 
-create function lrs_extract.batch_rows() returns setof record
-  language c volatile parallel unsafe
-  as 'MODULE_PATHNAME', 'lrs_extract_batch_rows';
-
 -- What is new belongs to whom the extension belongs to, whoever updates it.
 do $do$
 declare
@@ -629,7 +625,6 @@ begin
     'table lrs_extract.heap_scan',
     'sequence lrs_extract.heap_scan_id_seq',
     'table lrs_extract.difference',
-    'function lrs_extract.batch_rows()',
     'function lrs_extract.check(text)',
     'function lrs_extract.keep_pipeline_id()',
     'function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean)',
@@ -640,7 +635,6 @@ begin
 end
 $do$;
 
-revoke all on function lrs_extract.batch_rows() from public;
 revoke all on function lrs_extract.check(text) from public;
 revoke all on function lrs_extract.keep_pipeline_id() from public;
 revoke all on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) from public;
@@ -765,5 +759,4 @@ comment on column lrs_extract.progress.kind is 'pull or repair';
 comment on column lrs_extract.bottleneck.kind is 'pull or repair';
 comment on function lrs_extract.verify(timestamptz, timestamptz, text, text, int, int) is 'Source, target and rejects of a period side by side, a row a slice, or a row a statement that differs; changes nothing';
 comment on function lrs_extract.check(text) is 'Whether a pull of the pipeline would go through, a row a check: what was found, and what to type; changes nothing';
-comment on function lrs_extract.batch_rows() is 'Serves the INSERT of a pull into a distributed table, and no other statement';
 comment on function lrs_extract.repair(timestamptz, timestamptz, text, text, text, boolean) is 'Makes the target hold what the source holds in the pulled part of a period; a row for each range that differed';

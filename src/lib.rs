@@ -104,7 +104,6 @@ extension_sql_file!(
 );
 extension_sql_file!("../sql/schema/views.sql", name = "views", requires = ["pipeline_aidt"]);
 extension_sql_file!("../sql/schema/bottleneck.sql", name = "bottleneck", requires = ["views"]);
-extension_sql_file!("../sql/schema/batch_rows.sql", name = "batch_rows", requires = ["bottleneck"]);
 extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 
 /// Called by the server when it loads the library.
@@ -112,6 +111,7 @@ extension_sql_file!("../sql/schema/finalize.sql", name = "finalize", finalize);
 pub extern "C-unwind" fn _PG_init() {
     pg_compat::keep_backtraces_out_of_errors();
     settings::register();
+    load::register();
     #[cfg(feature = "pg_test")]
     pg_tests::stand_in::register();
 }

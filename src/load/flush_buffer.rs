@@ -1,15 +1,20 @@
-//! The rows of one flush: written as tuples into a tuplestore, and inserted into the target by a statement.
+//! The rows of one flush: values as the server has them, inserted into the target by a statement that scans them.
 
 #![allow(unsafe_code)]
 
 use super::bulk_extension::HeapPlace;
-use super::feed::{self, Feed, InsertStatement, Offer, RELATION};
+use super::row_scan::{Offer, RELATION, Rows};
 use super::target::{Column, base_type};
 use super::time_zone::{SessionZone, Zone};
 use crate::error::Failure;
 use crate::transform::{Cell, FinishedRows};
 use pgrx::pg_sys;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_int};
+
+unsafe extern "C-unwind" {
+    /// A copy in the current memory context (`src/include/utils/datum.h`).
+    fn datumCopy(value: pg_sys::Datum, by_value: bool, length: c_int) -> pg_sys::Datum;
+}
 
 /// A target column and the function that reads its values from text.
 struct InputColumn {
@@ -18,13 +23,14 @@ struct InputColumn {
     type_modifier: i32,
     /// As in `pg_type`: negative where each value has its own.
     length: i16,
+    by_value: bool,
     input: pg_sys::FmgrInfo,
     io_param: pg_sys::Oid,
     /// In which texts are read that have none.
     zone: Option<Zone>,
 }
 
-/// Describes the buffer's rows and writes them. Lives as long as the loader; what it allocates is in
+/// Describes the buffer's rows and makes them. Lives as long as the loader; what it allocates is in
 /// `context`, which goes when it is dropped.
 pub struct TupleWriter {
     columns: Vec<InputColumn>,
@@ -32,20 +38,17 @@ pub struct TupleWriter {
     context: pg_sys::MemoryContext,
     /// Values of one row; reset for each.
     row_context: pg_sys::MemoryContext,
-    /// The tuplestore; reset for each flush.
-    store_context: pg_sys::MemoryContext,
+    /// Values of the flush that input functions made; the others lie where the transform wrote them.
+    flush_context: pg_sys::MemoryContext,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
     /// The column whose value is being made: the one that an error is about.
     in_hand: usize,
-    /// How statements find the rows.
-    pub feed: Feed,
 }
 
-/// The rows of one flush.
+/// The rows of one flush. Their values point into what the transform wrote, which must stay until they are inserted.
 pub struct FlushBuffer {
-    store: *mut pg_sys::Tuplestorestate,
-    pub rows: usize,
+    rows: Rows,
     pub place: HeapPlace,
 }
 
@@ -63,20 +66,21 @@ impl TupleWriter {
         unsafe {
             let context = new_context(pg_sys::TopMemoryContext, c"lrs_extract load");
             let row_context = new_context(context, c"lrs_extract row");
-            let store_context = new_context(context, c"lrs_extract flush");
+            let flush_context = new_context(context, c"lrs_extract flush");
             let mut writer = TupleWriter {
                 columns: Vec::new(),
                 descriptor: std::ptr::null_mut(),
                 context,
                 row_context,
-                store_context,
+                flush_context,
                 values: Vec::new(),
                 nulls: Vec::new(),
                 in_hand: 0,
-                feed: Feed::default(),
             };
             for (column, time_zone) in columns {
                 let type_oid = pg_sys::Oid::from(column.type_oid);
+                let (mut length, mut by_value) = (0, false);
+                pg_sys::get_typlenbyval(type_oid, &mut length, &mut by_value);
                 let mut function = pg_sys::InvalidOid;
                 let mut io_param = pg_sys::InvalidOid;
                 pg_sys::getTypeInputInfo(type_oid, &mut function, &mut io_param);
@@ -87,7 +91,8 @@ impl TupleWriter {
                         .map_err(|_| Failure::internal("a column's name holds a zero byte"))?,
                     type_oid,
                     type_modifier: column.type_modifier,
-                    length: pg_sys::get_typlen(type_oid),
+                    length,
+                    by_value,
                     input,
                     io_param,
                     zone: match time_zone {
@@ -124,36 +129,24 @@ impl TupleWriter {
         }
     }
 
-    /// The function that gives the rows, whose columns have these names, as SQL writes it.
-    pub fn function(&self, names: &[String]) -> String {
-        let of_type = |column: &InputColumn| feed::type_name(column.type_oid, column.type_modifier);
-        feed::function(names.iter().zip(self.columns.iter().map(of_type)))
-    }
-
     /// The column whose value was being made when [`TupleWriter::add`] threw.
     pub fn column_in_hand(&self) -> usize {
         self.in_hand
     }
 
-    /// An empty buffer. At most one is in use at a time: starting one frees the one before.
+    /// An empty buffer. At most one is in use at a time: starting one frees the values of the one before.
     pub fn start(&mut self) -> FlushBuffer {
-        // SAFETY: the store lives in its own context, which nothing else holds pointers into.
-        unsafe {
-            pg_sys::MemoryContextReset(self.store_context);
-            let before = pg_sys::MemoryContextSwitchTo(self.store_context);
-            // Bounded by the bytes of a flush, so it is never to be written to a temporary file. A scan of a
-            // function goes back to its begin.
-            let store = pg_sys::tuplestore_begin_heap(true, false, i32::MAX);
-            pg_sys::MemoryContextSwitchTo(before);
-            FlushBuffer { store, rows: 0, place: HeapPlace::default() }
-        }
+        // SAFETY: nothing but the buffer before holds pointers into the context.
+        unsafe { pg_sys::MemoryContextReset(self.flush_context) }
+        let rows = Rows { width: self.columns.len(), ..Rows::default() };
+        FlushBuffer { rows, place: HeapPlace::default() }
     }
 
     /// Adds row `n` of `rows`. An input function may throw: then the row is not in the buffer.
     pub fn add(&mut self, buffer: &mut FlushBuffer, rows: &FinishedRows, n: usize) {
         let width = self.columns.len();
-        // SAFETY: the row's values live in row_context or in `rows`' arena until tuplestore has
-        // copied them; cells point into the arena by construction of the mapping.
+        // SAFETY: the row's values live in flush_context or in `rows`' arena; cells point into the arena by
+        // construction of the mapping.
         unsafe {
             // It holds what an input function left that threw.
             pg_sys::MemoryContextReset(self.row_context);
@@ -161,7 +154,10 @@ impl TupleWriter {
             let mut bytes = 0;
             for (column, cell) in rows.cells[n * width..(n + 1) * width].iter().enumerate() {
                 self.in_hand = column;
-                let (value, null) = self.value(column, *cell, &rows.arena);
+                let (mut value, null) = self.value(column, *cell, &rows.arena);
+                if !null && matches!(cell, Cell::Input { .. } | Cell::Local { .. }) {
+                    value = self.kept(column, value);
+                }
                 self.values[column] = value;
                 self.nulls[column] = null;
                 if !null {
@@ -169,18 +165,27 @@ impl TupleWriter {
                 }
             }
             buffer.place.add(bytes);
-            pg_sys::MemoryContextSwitchTo(self.store_context);
-            pg_sys::tuplestore_putvalues(
-                buffer.store,
-                self.descriptor,
-                self.values.as_mut_ptr(),
-                self.nulls.as_mut_ptr(),
-            );
             pg_sys::MemoryContextSwitchTo(before);
-            // At once: the values of a huge statement must not stay beside their copy.
+            // At once: what was needed to make a huge value must not stay beside it.
             pg_sys::MemoryContextReset(self.row_context);
         }
-        buffer.rows += 1;
+        buffer.rows.values.extend_from_slice(&self.values);
+        buffer.rows.nulls.extend_from_slice(&self.nulls);
+    }
+
+    /// A copy of a value that outlives its row.
+    ///
+    /// # Safety
+    /// The value must be of the column's type.
+    unsafe fn kept(&self, column: usize, value: pg_sys::Datum) -> pg_sys::Datum {
+        let column = &self.columns[column];
+        // SAFETY: as promised; the context goes with the flush.
+        unsafe {
+            let before = pg_sys::MemoryContextSwitchTo(self.flush_context);
+            let copy = datumCopy(value, column.by_value, column.length.into());
+            pg_sys::MemoryContextSwitchTo(before);
+            copy
+        }
     }
 
     /// # Safety
@@ -213,29 +218,22 @@ impl TupleWriter {
         (value, false)
     }
 
-    /// Runs `statement` with the buffer in sight; returns how many rows it processed. The buffer may be gone
-    /// then.
+    /// Runs a statement with the buffer in sight; returns how many rows it processed.
     ///
     /// Errors are thrown as the server throws them.
-    pub fn insert(&mut self, buffer: &FlushBuffer, statement: &InsertStatement) -> u64 {
-        let sql = statement.by(self.feed);
+    pub fn insert(&self, buffer: &FlushBuffer, sql: &CStr) -> u64 {
         // SAFETY: the relation is registered in SPI's own context (it is freed by SPI_finish, not
-        // by our resets), and the store and descriptor outlive the statement. Who takes the offer frees the
-        // store, and nothing touches it again.
+        // by our resets); the descriptor, the rows and their values outlive the statement.
         unsafe {
             check_spi(pg_sys::SPI_connect());
-            if self.feed == Feed::Function {
-                let _offer = Offer::new(buffer.store, self.descriptor);
-                return finish(pg_sys::SPI_execute(sql.as_ptr(), false, 0));
-            }
+            let _offer = Offer::new(&buffer.rows);
             let relation = pg_sys::palloc0(size_of::<pg_sys::EphemeralNamedRelationData>())
                 .cast::<pg_sys::EphemeralNamedRelationData>();
             (*relation).md.name = RELATION.as_ptr().cast_mut();
             (*relation).md.reliddesc = pg_sys::InvalidOid;
             (*relation).md.tupdesc = self.descriptor;
             (*relation).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
-            (*relation).md.enrtuples = buffer.rows as f64;
-            (*relation).reldata = buffer.store.cast();
+            (*relation).md.enrtuples = buffer.rows.count() as f64;
             check_spi(pg_sys::SPI_register_relation(relation));
             finish(pg_sys::SPI_execute(sql.as_ptr(), false, 0))
         }

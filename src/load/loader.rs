@@ -5,9 +5,9 @@ mod conflict;
 mod isolate;
 
 use super::bulk_extension::BulkExtension;
-use super::feed::{InsertStatement, RELATION};
 use super::flush_buffer::{FlushBuffer, TupleWriter};
 use super::identity::Identity;
+use super::row_scan::RELATION;
 use super::target::Target;
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
@@ -15,6 +15,7 @@ use crate::source::{Field, Recheck};
 use crate::transform::{BoundMapping, Cell, FinishedRows, OnBadValue, Refusal, RefusedRow};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::ffi::{CStr, CString};
 use std::time::Duration;
 
 /// A further column's value of this size is not kept with a reject: a jsonb holds 256 MB.
@@ -85,9 +86,9 @@ pub struct Loader {
     target: String,
     writer: TupleWriter,
     extension: BulkExtension,
-    sql: InsertStatement,
+    sql: CString,
     /// For rows that the target may have.
-    sql_missing: Option<InsertStatement>,
+    sql_missing: Option<CString>,
     /// Whether the statements of this flush return something: see [`Loader::adapts_to`].
     returning: bool,
     on_conflict: OnConflict,
@@ -95,6 +96,22 @@ pub struct Loader {
     takes_on_conflict: bool,
     pending: Vec<FinishedRows>,
     bytes: usize,
+}
+
+/// The statement for SPI.
+///
+/// # Errors
+/// When a name holds a zero byte, which no catalog name does.
+fn statement(sql: impl Into<Vec<u8>>) -> Result<CString, Failure> {
+    CString::new(sql).map_err(|_| Failure::internal("a name holds a zero byte"))
+}
+
+/// `sql` with a further clause.
+///
+/// # Errors
+/// As [`statement`].
+fn followed_by(sql: &CStr, clause: &str) -> Result<CString, Failure> {
+    statement([sql.to_bytes(), b" ", clause.as_bytes()].concat())
 }
 
 /// A row of the pending chunks: which chunk, which of its finished rows.
@@ -124,14 +141,13 @@ impl Loader {
         let writer = TupleWriter::new(
             columns.into_iter().enumerate().map(|(n, column)| (column, mapping.time_zone(n))),
         )?;
-        let (function, list) = (writer.function(&names), names.join(", "));
-        let sql = InsertStatement::new(&function, |rows| {
-            format!("insert into {} ({list}) select {list} from {rows}", target.sql_name)
-        })?;
+        let (rows, list) = (RELATION.to_string_lossy(), names.join(", "));
+        let sql = statement(format!(
+            "insert into {} ({list}) select {list} from {rows}",
+            target.sql_name
+        ))?;
         let missing = |identity: &Identity| {
-            let relation = RELATION.to_string_lossy();
-            let sql = identity.insert_missing(&target.sql_name, &relation, &names);
-            InsertStatement::of_several(&function, &sql)
+            statement(identity.insert_missing(&target.sql_name, &rows, &names))
         };
         let sql_missing = identity.map(missing).transpose()?;
         let name = target.sql_name.clone();

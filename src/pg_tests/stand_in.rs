@@ -1,6 +1,6 @@
 //! Stands in for a server that distributes tables, in what a pull meets there: the SELECT of an INSERT … SELECT runs
 //! without the query's environment, and with ON CONFLICT its rows are counted as inserted; a constraint's error
-//! has no SQLSTATE of its own. The last two are not so where the INSERT returns something. Each is switched on
+//! has no SQLSTATE of its own, unless the INSERT returns something. Each is switched on
 //! by a setting, in the library that tests install alone.
 
 #![allow(unsafe_code)]
@@ -71,7 +71,7 @@ unsafe fn hiding(query: *mut pg_sys::QueryDesc, run: impl FnOnce() + std::panic:
     // SAFETY: as promised.
     let (operation, returns) =
         unsafe { ((*query).operation, (*(*query).plannedstmt).hasReturning) };
-    if operation != pg_sys::CmdType::CMD_INSERT || returns {
+    if operation != pg_sys::CmdType::CMD_INSERT {
         return run();
     }
     let run = || {
@@ -79,7 +79,7 @@ unsafe fn hiding(query: *mut pg_sys::QueryDesc, run: impl FnOnce() + std::panic:
         // SAFETY: as promised; it has run.
         unsafe { miscount(query) };
     };
-    if !HIDES.get() {
+    if returns || !HIDES.get() {
         return run();
     }
     PgTryBuilder::new(run)

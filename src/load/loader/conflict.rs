@@ -1,17 +1,20 @@
 //! Rows whose unique key the target has already: told apart by ON CONFLICT, which needs no statement and
 //! no transaction id a row.
 
-use super::isolate::statement;
-use super::{Loaded, Loader, OnConflict, RowRef};
+use super::{Loaded, Loader, OnConflict, RowRef, followed_by};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
-use crate::load::feed::{Feed, InsertStatement};
 use crate::transform::FinishedRows;
+use std::ffi::CStr;
 use std::time::Instant;
 
-/// What a target says that takes no ON CONFLICT: a view, a rule, a deferrable constraint, a row that
-/// the caller's snapshot does not see.
-const CANNOT: [&str; 5] = ["0A000", "42809", "42P10", "55000", "40001"];
+/// Whether a target says that it takes no ON CONFLICT: a view, a rule, a deferrable constraint, a row that
+/// the caller's snapshot does not see; or a distributed table, which has no SQLSTATE of its own for it.
+fn takes_none(failure: &Failure) -> bool {
+    const CANNOT: [&str; 5] = ["0A000", "42809", "42P10", "55000", "40001"];
+    CANNOT.contains(&failure.sqlstate.as_str())
+        || failure.sqlstate == "XX000" && !failure.is_transient()
+}
 
 impl Loader {
     /// Inserts those of the rows at `refs` that meet no conflict, and sets the others aside; all together
@@ -28,19 +31,17 @@ impl Loader {
         if !failure.is_conflict() || !self.takes_on_conflict || !tells || refs.len() < 2 {
             return Ok(false);
         }
-        // Citus counts the rows that it has read for those that it has inserted.
-        if self.writer.feed == Feed::Function {
-            return Ok(false);
-        }
-        let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
-        let sql = sql.followed_by("on conflict do nothing")?;
+        // Citus counts the rows that it has read for those that it has inserted. Where rows are returned, SPI counts
+        // these too, and fails.
+        let clauses = "on conflict do nothing returning null";
+        let sql = followed_by(self.statement(loaded)?, clauses)?;
         let begun = Instant::now();
         let outcome = self.insert_where_free(pending, refs, &sql);
         loaded.insert += begun.elapsed();
         let free = match outcome {
             Ok(free) => free,
             Err(other) if other.is_about_a_row() => return Ok(false),
-            Err(cannot) if CANNOT.contains(&cannot.sqlstate.as_str()) => {
+            Err(cannot) if takes_none(&cannot) => {
                 self.takes_on_conflict = false;
                 return Ok(false);
             }
@@ -71,7 +72,7 @@ impl Loader {
         &mut self,
         pending: &[FinishedRows],
         refs: &[RowRef],
-        sql: &InsertStatement,
+        sql: &CStr,
     ) -> Result<Free, Failure> {
         let (writer, skip) = (&mut self.writer, self.on_conflict == OnConflict::Skip);
         let all = refs.len() as u64;

@@ -1,11 +1,11 @@
 //! Which rows the server refuses: a statement that fails is tried again in parts, down to the row.
 
-use super::{Loaded, Loader, OnConflict, RowRef};
+use super::{Loaded, Loader, OnConflict, RowRef, followed_by};
 use crate::backend::transaction::Subtransaction;
 use crate::error::Failure;
-use crate::load::feed::{Feed, InsertStatement};
 use crate::load::flush_buffer::FlushBuffer;
 use crate::transform::FinishedRows;
+use std::ffi::CStr;
 use std::time::Instant;
 
 /// After so many single rows without one that fits, the next are tried one by one at once: halves
@@ -91,14 +91,10 @@ impl Loader {
         }
     }
 
-    /// Whether the same rows are to be inserted in another way after `failure`: where a planner loses the
-    /// relation, by the function; after an error without a SQLSTATE of its own, so that a distributed table
-    /// hands the rows over through the coordinator, which costs more and tells what the error was.
+    /// Whether the same rows are to be inserted in another way after `failure`: after an error without a SQLSTATE
+    /// of its own, so that a distributed table hands the rows over through the coordinator, which costs more and
+    /// tells what the error was.
     fn adapts_to(&mut self, failure: &Failure) -> bool {
-        if let Some(feed) = self.writer.feed.instead(failure) {
-            self.writer.feed = feed;
-            return true;
-        }
         let tells_more = failure.sqlstate == "XX000" && !failure.is_transient();
         tells_more && !std::mem::replace(&mut self.returning, true)
     }
@@ -125,12 +121,14 @@ impl Loader {
         loaded: &mut Loaded,
         keep: bool,
     ) -> Result<Result<u64, Failure>, Failure> {
-        let sql = statement(&self.sql, self.sql_missing.as_ref(), loaded)?;
-        let returning = self.returning.then(|| sql.followed_by("returning null")).transpose()?;
-        let (sql, writer) = (returning.as_ref().unwrap_or(sql), &mut self.writer);
+        let sql = match self.returning {
+            true => followed_by(self.statement(loaded)?, "returning null")?,
+            false => self.statement(loaded)?.to_owned(),
+        };
+        let writer = &self.writer;
         let extension = &mut self.extension;
         let begun = Instant::now();
-        let insert = || extension.around(buffer.place.blocks(), || writer.insert(buffer, sql));
+        let insert = || extension.around(buffer.place.blocks(), || writer.insert(buffer, &sql));
         let outcome = Subtransaction::run_if(insert, |_| keep);
         loaded.insert += begun.elapsed();
         Ok(outcome)
@@ -156,26 +154,17 @@ impl Loader {
     }
 
     pub(super) fn during_insert(&self, failure: Failure) -> Failure {
-        let needs_function = failure.sqlstate == "42501" && self.writer.feed == Feed::Function;
-        let failure = failure.during(&format!("insert into {}", self.target));
-        if needs_function {
-            return failure.with_default_hint(|| {
-                "Where the target is distributed, the role that pulls needs one more privilege: grant execute on function lrs_extract.batch_rows() to …;".to_owned()
-            });
-        }
-        failure
+        failure.during(&format!("insert into {}", self.target))
     }
-}
 
-/// The statement for the rows of a flush.
-pub(super) fn statement<'a>(
-    plain: &'a InsertStatement,
-    missing: Option<&'a InsertStatement>,
-    loaded: &Loaded,
-) -> Result<&'a InsertStatement, Failure> {
-    match (missing, &loaded.rechecked) {
-        (_, None) => Ok(plain),
-        (Some(sql), Some(_)) => Ok(sql),
-        (None, Some(_)) => Err(Failure::internal("rows to recheck, and nothing to know them by")),
+    /// The statement for the rows of a flush.
+    pub(super) fn statement(&self, loaded: &Loaded) -> Result<&CStr, Failure> {
+        match (&self.sql_missing, &loaded.rechecked) {
+            (_, None) => Ok(&self.sql),
+            (Some(sql), Some(_)) => Ok(sql),
+            (None, Some(_)) => {
+                Err(Failure::internal("rows to recheck, and nothing to know them by"))
+            }
+        }
     }
 }

@@ -187,30 +187,56 @@ fn an_error_without_a_sqlstate_that_stays_ends_the_run() {
 #[test]
 fn the_rows_of_a_batch_are_for_a_pull_alone() {
     let fixture = Fixture::with(&Rows::of(10));
-    fixture.pull_all();
     let mut stage = fixture.stage();
-    for query in [
-        "select * from lrs_extract.batch_rows() as b (id uuid)",
-        "select lrs_extract.batch_rows()",
-        "insert into pipeline.aidt_raw (id) select id from lrs_extract.batch_rows() as b (id uuid)",
-    ] {
-        let refused = refusal(stage.batch_execute(query));
-        assert_eq!(refused.code().code(), "55000", "{query}: {refused:?}");
-        assert!(refused.detail().is_some() && refused.hint().is_some(), "{refused:?}");
-    }
-    fixture.assert_all_rows();
+    stage.batch_execute("load 'lrs_extract'").expect("the library");
+    let refused = refusal(stage.batch_execute("select * from lrs_extract_batch"));
+    assert_eq!(refused.code().code(), "42P01", "{refused:?}");
 }
 
 #[test]
-fn a_role_that_may_not_call_the_function_is_told_what_to_grant() {
-    let fixture = fixture_that(&Rows::of(50), &[APART]);
-    let (role, mut session) = fixture.analyst("select, insert");
-    fixture.on_stage(&format!("revoke execute on function lrs_extract.batch_rows() from {role}"));
-    let refused = refusal(Pull::everything().try_run(&mut session));
-    assert_eq!(refused.code().code(), "42501", "{}", whole_text(&refused));
-    assert!(refused.hint().is_some_and(|hint| hint.contains("batch_rows() to")), "{refused:?}");
-    fixture.on_stage(&format!("grant execute on function lrs_extract.batch_rows() to {role}"));
-    assert_eq!(Pull::everything().run(&mut session).rows, 50);
+fn a_transition_table_of_the_same_name_is_the_triggers() {
+    for settings in [&[][..], &[HIDING]] {
+        let fixture = fixture_that(&rows(), settings);
+        fixture.on_stage(
+            "create table pipeline.seen (id uuid);
+             create function pipeline.see() returns trigger language plpgsql as $$ begin
+               insert into pipeline.seen select id from lrs_extract_batch; return null; end $$;
+             create trigger see after insert on pipeline.aidt_raw
+               referencing new table as lrs_extract_batch
+               for each statement execute function pipeline.see()",
+        );
+        fixture.pull_all();
+        fixture.assert_all_rows();
+        let differ = "select count(*) from (select id from pipeline.seen except all
+                                            select id from pipeline.aidt_raw) d";
+        assert_eq!(fixture.stage_value(differ), "0");
+        let as_many = "select (select count(*) from pipeline.seen) = (select count(*) from pipeline.aidt_raw)";
+        assert_eq!(fixture.stage_value(as_many), "true");
+    }
+}
+
+#[test]
+fn a_trigger_that_pulls_has_the_rows_of_its_own_pull() {
+    for settings in [&[][..], &[APART]] {
+        let fixture = fixture_that(&Rows::of(600), settings);
+        fixture.on_stage(
+            "create table pipeline.inner_raw (like pipeline.aidt_raw including all);
+             insert into lrs_extract.pipeline (name, server, target_table, mapping)
+               select 'inner', server, 'pipeline.inner_raw', mapping from lrs_extract.pipeline where name = 'aidt';
+             create function pipeline.pull_too() returns trigger language plpgsql as $$ begin
+               perform lrs_extract.pull('2025-03-01', '2025-08-01', 70, 'inner', commit => 'caller');
+               return new; end $$;
+             create trigger pull_too before insert on pipeline.aidt_raw
+               for each row when (new.\"timestamp\" < '2025-03-02') execute function pipeline.pull_too()",
+        );
+        Pull::everything().commit("caller").run(&mut fixture.stage());
+        fixture.assert_all_rows();
+        let differ =
+            "select count(*) from (select id, \"timestamp\" from pipeline.inner_raw except all
+                                            select id, \"timestamp\" from pipeline.aidt_raw) d";
+        assert_eq!(fixture.stage_value(differ), "0");
+        assert_eq!(fixture.stage_value("select count(*) from pipeline.inner_raw"), "600");
+    }
 }
 
 /// What makes a part of the target one whose rows have no place, and the words that name it.
