@@ -116,10 +116,11 @@ update lrs_extract.run r
   from known
  where known.name = r.pipeline;
 
--- 0.1.0 counted as inserted what it had read and not rejected.
+-- 0.1.0 counted as inserted what it had read and not rejected, and kept a range each time that it was forgotten.
 update lrs_extract.slice s
    set pipeline_id = r.pipeline_id,
-       rows_read = s.rows + s.rejected
+       rows_read = s.rows + s.rejected,
+       forgotten = array(select distinct f from pg_catalog.unnest(s.forgotten) f)
   from lrs_extract.run r
  where r.run_id = s.run_id;
 update lrs_extract.batch b

@@ -1,29 +1,33 @@
 //! Empty pages for the rows of a flush: the target's heap is extended by many blocks in one step. An INSERT alone
 //! extends it block by block, with a write, a look at the file's end and a request to the checkpointer for each.
 //!
-//! As COPY does it from 16 on (`src/backend/access/heap/hio.c`): blocks of zeros, entered into the free space map,
+//! Much as COPY does it from 16 on (`src/backend/access/heap/hio.c`): blocks of zeros, entered into the free space map,
 //! where the INSERT finds them. What is left of them when a run ends, later rows fill.
 
 #![allow(unsafe_code)]
 
 use pgrx::pg_sys;
 
-/// Fewer blocks the server extends as well.
+/// Below so many blocks, the server's own way is as good.
 const LEAST: usize = 16;
+
+/// After so many flushes for which the heap was extended, one goes without: where room has become free meanwhile, the
+/// heap does not grow by it.
+const LOOK_AFTER: u32 = 16;
 
 /// How the heap of one target is extended, flush by flush.
 pub struct BulkExtension {
     target: pg_sys::Oid,
-    /// Whether the flush before made the heap grow by what it held: its rows do come to lie there, and there is no
-    /// room for them that was free before.
-    grows: bool,
+    /// For how many flushes the heap may be extended before the next look. The last flush that went without made it
+    /// grow by what it held: its rows do come to lie there, and there was no other room for them.
+    flushes_left: u32,
     /// Blocks that were added and may be empty yet, in their order.
     added: Vec<pg_sys::BlockNumber>,
 }
 
 impl BulkExtension {
     pub fn new(target: u32) -> BulkExtension {
-        BulkExtension { target: pg_sys::Oid::from(target), grows: false, added: Vec::new() }
+        BulkExtension { target: pg_sys::Oid::from(target), flushes_left: 0, added: Vec::new() }
     }
 
     /// Runs `insert`, which inserts rows that take so many `blocks` of the heap.
@@ -35,7 +39,9 @@ impl BulkExtension {
         }
         let Some(heap) = Heap::open(self.target) else { return insert() };
         let before = heap.blocks();
-        if self.grows {
+        let extends = self.flushes_left > 0;
+        if extends {
+            self.flushes_left -= 1;
             // Used from the first to the last, so the last are those that are left.
             let used = self.added.iter().rposition(|block| !heap.is_empty(*block));
             self.added.drain(..used.map_or(0, |last| last + 1));
@@ -45,9 +51,9 @@ impl BulkExtension {
             }
         }
         let outcome = insert();
-        if !self.grows {
-            let grown = heap.blocks().saturating_sub(before) as usize;
-            self.grows = grown >= blocks / 2;
+        let grown = heap.blocks().saturating_sub(before) as usize;
+        if !extends && grown >= blocks / 2 {
+            self.flushes_left = LOOK_AFTER;
         }
         heap.close();
         outcome
@@ -56,18 +62,18 @@ impl BulkExtension {
 
 /// How many blocks rows take, as a heap has them one after the other.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct HeapPlace {
+pub struct HeapEstimate {
     blocks: usize,
     /// What the last of them has left.
     free: usize,
 }
 
-impl HeapPlace {
-    /// Adds a row with `bytes` of values. Columns that have them from elsewhere, as defaults, are not known here.
+impl HeapEstimate {
+    /// Adds a row with `bytes` of values. Values that the server fills in, such as defaults, are not known here.
     pub fn add(&mut self, bytes: usize) {
         /// A row's header and its line pointer (`src/include/access/htup_details.h`).
         const BESIDES_VALUES: usize = 24 + 4;
-        /// What a row is more than this goes out of line (`TOAST_TUPLE_THRESHOLD`, `src/include/access/heaptoast.h`).
+        /// What exceeds this goes out of line (`TOAST_TUPLE_THRESHOLD`, `src/include/access/heaptoast.h`).
         const LARGEST: usize = 2032;
         let row = (bytes + BESIDES_VALUES).min(LARGEST).next_multiple_of(8);
         if self.free < row {
@@ -82,7 +88,7 @@ impl HeapPlace {
     }
 }
 
-/// The heap of a permanent table, open and locked as an INSERT locks it, until the transaction ends. An error that
+/// The heap of a table that is not temporary, open and locked as an INSERT locks it, until the transaction ends. An error that
 /// passes leaves it to the transaction to close it.
 struct Heap(pg_sys::Relation);
 

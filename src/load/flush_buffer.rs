@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use super::bulk_extension::HeapPlace;
+use super::bulk_extension::HeapEstimate;
 use super::row_scan::{Offer, RELATION, Rows};
 use super::target::{Column, base_type};
 use super::time_zone::{SessionZone, Zone};
@@ -32,7 +32,7 @@ struct InputColumn {
 
 /// Describes the buffer's rows and makes them. Lives as long as the loader; what it allocates is in
 /// `context`, which goes when it is dropped.
-pub struct TupleWriter {
+pub struct RowBuilder {
     columns: Vec<InputColumn>,
     descriptor: pg_sys::TupleDesc,
     context: pg_sys::MemoryContext,
@@ -49,10 +49,10 @@ pub struct TupleWriter {
 /// The rows of one flush. Their values point into what the transform wrote, which must stay until they are inserted.
 pub struct FlushBuffer {
     rows: Rows,
-    pub place: HeapPlace,
+    pub heap: HeapEstimate,
 }
 
-impl TupleWriter {
+impl RowBuilder {
     /// Looks up the columns' types and input functions; each column has the time zone of its texts that have
     /// none, or the session's.
     ///
@@ -67,7 +67,7 @@ impl TupleWriter {
             let context = new_context(pg_sys::TopMemoryContext, c"lrs_extract load");
             let row_context = new_context(context, c"lrs_extract row");
             let flush_context = new_context(context, c"lrs_extract flush");
-            let mut writer = TupleWriter {
+            let mut builder = RowBuilder {
                 columns: Vec::new(),
                 descriptor: std::ptr::null_mut(),
                 context,
@@ -86,7 +86,7 @@ impl TupleWriter {
                 pg_sys::getTypeInputInfo(type_oid, &mut function, &mut io_param);
                 let mut input = pg_sys::FmgrInfo::default();
                 pg_sys::fmgr_info_cxt(function, &mut input, context);
-                writer.columns.push(InputColumn {
+                builder.columns.push(InputColumn {
                     name: CString::new(column.name.as_str())
                         .map_err(|_| Failure::internal("a column's name holds a zero byte"))?,
                     type_oid,
@@ -103,10 +103,10 @@ impl TupleWriter {
                     },
                 });
             }
-            writer.describe();
-            writer.values = vec![pg_sys::Datum::from(0); writer.columns.len()];
-            writer.nulls = vec![true; writer.columns.len()];
-            Ok(writer)
+            builder.describe();
+            builder.values = vec![pg_sys::Datum::from(0); builder.columns.len()];
+            builder.nulls = vec![true; builder.columns.len()];
+            Ok(builder)
         }
     }
 
@@ -129,7 +129,7 @@ impl TupleWriter {
         }
     }
 
-    /// The column whose value was being made when [`TupleWriter::add`] threw.
+    /// The column whose value was being made when [`RowBuilder::add`] threw.
     pub fn column_in_hand(&self) -> usize {
         self.in_hand
     }
@@ -139,7 +139,7 @@ impl TupleWriter {
         // SAFETY: nothing but the buffer before holds pointers into the context.
         unsafe { pg_sys::MemoryContextReset(self.flush_context) }
         let rows = Rows { width: self.columns.len(), ..Rows::default() };
-        FlushBuffer { rows, place: HeapPlace::default() }
+        FlushBuffer { rows, heap: HeapEstimate::default() }
     }
 
     /// Adds row `n` of `rows`. An input function may throw: then the row is not in the buffer.
@@ -164,7 +164,7 @@ impl TupleWriter {
                     bytes += self.columns[column].length(value);
                 }
             }
-            buffer.place.add(bytes);
+            buffer.heap.add(bytes);
             pg_sys::MemoryContextSwitchTo(before);
             // At once: what was needed to make a huge value must not stay beside it.
             pg_sys::MemoryContextReset(self.row_context);
@@ -182,7 +182,9 @@ impl TupleWriter {
         // SAFETY: as promised; the context goes with the flush.
         unsafe {
             let before = pg_sys::MemoryContextSwitchTo(self.flush_context);
-            let copy = datumCopy(value, column.by_value, column.length.into());
+            let copy = pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                datumCopy(value, column.by_value, column.length.into())
+            });
             pg_sys::MemoryContextSwitchTo(before);
             copy
         }
@@ -235,23 +237,15 @@ impl TupleWriter {
             (*relation).md.enrtype = pg_sys::EphemeralNameRelationType::ENR_NAMED_TUPLESTORE;
             (*relation).md.enrtuples = buffer.rows.count() as f64;
             check_spi(pg_sys::SPI_register_relation(relation));
-            finish(pg_sys::SPI_execute(sql.as_ptr(), false, 0))
+            check_spi(pg_sys::SPI_execute(sql.as_ptr(), false, 0));
+            let processed = pg_sys::SPI_processed;
+            check_spi(pg_sys::SPI_finish());
+            processed
         }
     }
 }
 
-/// Ends SPI after a statement that returned `code`; how many rows it processed.
-fn finish(code: i32) -> u64 {
-    check_spi(code);
-    // SAFETY: on the main thread, connected to SPI.
-    unsafe {
-        let processed = pg_sys::SPI_processed;
-        check_spi(pg_sys::SPI_finish());
-        processed
-    }
-}
-
-impl Drop for TupleWriter {
+impl Drop for RowBuilder {
     fn drop(&mut self) {
         // SAFETY: nothing else points into the context; deleting it deletes its children.
         unsafe { pg_sys::MemoryContextDelete(self.context) }

@@ -5,7 +5,7 @@ mod conflict;
 mod isolate;
 
 use super::bulk_extension::BulkExtension;
-use super::flush_buffer::{FlushBuffer, TupleWriter};
+use super::flush_buffer::{FlushBuffer, RowBuilder};
 use super::identity::Identity;
 use super::row_scan::RELATION;
 use super::target::Target;
@@ -84,7 +84,7 @@ pub struct Loaded {
 pub struct Loader {
     mapping: BoundMapping,
     target: String,
-    writer: TupleWriter,
+    builder: RowBuilder,
     extension: BulkExtension,
     sql: CString,
     /// For rows that the target may have.
@@ -138,7 +138,7 @@ impl Loader {
             .collect::<Result<Vec<_>, _>>()?;
         let names: Vec<String> =
             columns.iter().map(|c| pgrx::spi::quote_identifier(&c.name)).collect();
-        let writer = TupleWriter::new(
+        let builder = RowBuilder::new(
             columns.into_iter().enumerate().map(|(n, column)| (column, mapping.time_zone(n))),
         )?;
         let (rows, list) = (RELATION.to_string_lossy(), names.join(", "));
@@ -154,7 +154,7 @@ impl Loader {
         Ok(Loader {
             mapping,
             target: name,
-            writer,
+            builder,
             extension: BulkExtension::new(target.oid),
             sql,
             sql_missing,
@@ -248,14 +248,14 @@ impl Loader {
         refs: &[RowRef],
         loaded: &mut Loaded,
     ) -> Result<(FlushBuffer, Vec<RowRef>), Failure> {
-        let mut buffer = self.writer.start();
+        let mut buffer = self.builder.start();
         let mut inside = Vec::with_capacity(refs.len());
         let mut next = 0;
         while next < refs.len() {
-            let writer = &mut self.writer;
+            let builder = &mut self.builder;
             let outcome = Subtransaction::run(|| {
                 while let Some(&(chunk, n)) = refs.get(next) {
-                    writer.add(&mut buffer, &pending[chunk], n);
+                    builder.add(&mut buffer, &pending[chunk], n);
                     inside.push((chunk, n));
                     next += 1;
                 }
@@ -265,7 +265,7 @@ impl Loader {
                 if !failure.is_about_a_row() {
                     return Err(failure.during(&format!("make values for {}", self.target)));
                 }
-                let column = self.writer.column_in_hand();
+                let column = self.builder.column_in_hand();
                 let cell = &mut pending[chunk].cells[n * self.mapping.width() + column];
                 if self.mapping.policy(column) == OnBadValue::Null && *cell != Cell::Null {
                     // The same row again, without the value.

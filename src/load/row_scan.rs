@@ -1,8 +1,8 @@
 //! The rows of a flush as a node of a plan: it hands them to the executor one by one, as they are, without a copy.
 //!
-//! A statement finds the rows by the name of an ephemeral relation, which is a tuplestore to the server. Where the
-//! planner comes upon that name, its scan is replaced by this node. So the executor looks for no tuplestore, which a
-//! planner that runs the SELECT of an INSERT apart has lost by then.
+//! A statement finds the rows by the name of an ephemeral relation, which is a tuplestore to the server. While the
+//! statement runs, a hook of the planner replaces the scan of that relation by this node. So the executor looks for no
+//! tuplestore, which a planner that runs the SELECT of an INSERT apart has lost by then.
 //!
 //! The interface: `src/include/nodes/extensible.h`, and `src/backend/executor/nodeCustom.c`.
 
@@ -34,26 +34,57 @@ impl Rows {
 /// The rows that a scan is to give. Null: none. A backend has one thread that gets here.
 static OFFERED: AtomicPtr<Rows> = AtomicPtr::new(null_mut());
 
-/// Rows that scans give which begin as long as this lives. Within it, there may be another one: where a trigger of the
+/// Scans that begin while this lives give its rows. Within it, there may be another one: where a trigger of the
 /// target calls `pull`.
 pub struct Offer {
     before: *mut Rows,
+    hooked: bool,
 }
 
 impl Offer {
     /// # Safety
     /// The rows, and what their values point to, stay until the statement that reads them has ended.
     pub unsafe fn new(rows: &Rows) -> Offer {
-        Offer { before: OFFERED.swap(std::ptr::from_ref(rows).cast_mut(), Ordering::Relaxed) }
+        let before = OFFERED.swap(std::ptr::from_ref(rows).cast_mut(), Ordering::Relaxed);
+        // SAFETY: the hook is read and set on the only thread that plans.
+        let hooked = unsafe {
+            let found = pg_sys::set_rel_pathlist_hook;
+            let ours = is_ours(found);
+            if !ours {
+                HOOK_BEFORE = found;
+                pg_sys::set_rel_pathlist_hook = Some(add_path);
+            }
+            !ours
+        };
+        Offer { before, hooked }
     }
 }
 
 impl Drop for Offer {
     fn drop(&mut self) {
         OFFERED.store(self.before, Ordering::Relaxed);
+        // SAFETY: as above. A library that was loaded meanwhile may have put its own hook before ours.
+        unsafe {
+            if self.hooked && is_ours(pg_sys::set_rel_pathlist_hook) {
+                pg_sys::set_rel_pathlist_hook = HOOK_BEFORE;
+            }
+        }
     }
 }
 
+fn is_ours(hook: pg_sys::set_rel_pathlist_hook_type) -> bool {
+    hook.is_some_and(|hook| std::ptr::fn_addr_eq(hook, add_path as PathHook))
+}
+
+type PathHook = unsafe extern "C-unwind" fn(
+    *mut pg_sys::PlannerInfo,
+    *mut pg_sys::RelOptInfo,
+    pg_sys::Index,
+    *mut pg_sys::RangeTblEntry,
+);
+
+/// What was there when ours was put in. Not for good: a library that is loaded later may put its own in its place and
+/// forget ours, as Citus does.
 static mut HOOK_BEFORE: pg_sys::set_rel_pathlist_hook_type = None;
 
 /// What the server only reads.
@@ -89,14 +120,10 @@ static EXECUTION: Methods<pg_sys::CustomExecMethods> = Methods(pg_sys::CustomExe
     ExplainCustomScan: None,
 });
 
-/// Has the planner know the node. When the library is loaded.
+/// Makes the node known to the server; called when the library is loaded.
 pub fn register() {
     // SAFETY: on the only thread; the methods are static.
-    unsafe {
-        pg_sys::RegisterCustomScanMethods(&SCAN.0);
-        HOOK_BEFORE = pg_sys::set_rel_pathlist_hook;
-        pg_sys::set_rel_pathlist_hook = Some(add_path);
-    }
+    unsafe { pg_sys::RegisterCustomScanMethods(&SCAN.0) }
 }
 
 /// Replaces the scan of our relation.
@@ -110,7 +137,7 @@ unsafe extern "C-unwind" fn add_path(
     // SAFETY: the planner's own; a path is allocated in its memory.
     unsafe {
         if let Some(hook) = HOOK_BEFORE {
-            hook(root, rel, index, entry);
+            pg_sys::ffi::pg_guard_ffi_boundary(|| hook(root, rel, index, entry));
         }
         // A transition table of that name has the id of its table.
         if (*entry).rtekind != pg_sys::RTEKind::RTE_NAMEDTUPLESTORE
@@ -173,6 +200,7 @@ unsafe extern "C-unwind" fn plan(
         (*scan).scan.plan.type_ = NodeTag::T_CustomScan;
         (*scan).scan.plan.targetlist = target_list;
         (*scan).scan.plan.qual = pg_sys::extract_actual_clauses(clauses, false);
+        // And no scanrelid: there is no relation to be opened.
         (*scan).custom_scan_tlist = columns;
         #[cfg(not(any(feature = "pg13", feature = "pg14")))]
         {
@@ -209,11 +237,15 @@ unsafe extern "C-unwind" fn begin(
     flags: c_int,
 ) {
     let rows = OFFERED.load(Ordering::Relaxed);
-    if rows.is_null() && flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0 {
-        Failure::internal("there are no rows of a batch here").raise();
+    // SAFETY: the node is one of create_state(), and has its slot; what is offered lives.
+    unsafe {
+        let columns = (*(*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor).natts;
+        let fits = rows.as_ref().is_some_and(|rows| rows.width == columns as usize);
+        if !fits && flags & pg_sys::EXEC_FLAG_EXPLAIN_ONLY as c_int == 0 {
+            Failure::internal("there are no rows of a batch here").raise();
+        }
+        (*node.cast::<ScanState>()).rows = rows;
     }
-    // SAFETY: the node is one of create_state().
-    unsafe { (*node.cast::<ScanState>()).rows = rows }
 }
 
 unsafe extern "C-unwind" {
@@ -231,7 +263,7 @@ unsafe extern "C-unwind" fn next(
     node: *mut pg_sys::CustomScanState,
 ) -> *mut pg_sys::TupleTableSlot {
     // SAFETY: the executor's own node.
-    unsafe { exec_scan(&mut (*node).ss, Some(fetch), Some(recheck)) }
+    unsafe { exec_scan(node.cast(), Some(fetch), Some(recheck)) }
 }
 
 /// The next row as it is, in the node's slot; an empty slot at the end.

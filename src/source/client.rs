@@ -136,10 +136,10 @@ impl Client {
 
     /// The next row of a statement that was started, while no other was.
     pub fn next(&mut self, answer: &mut Answer) -> Result<Option<Row>, Error> {
-        if answer.come.is_empty() {
+        if answer.arrived.is_empty() {
             self.link.wait(poll_fn(|cx| answer.poll(cx)))?;
         }
-        answer.come.pop_front().unwrap_or(Ok(None))
+        answer.arrived.pop_front().unwrap_or(Ok(None))
     }
 }
 
@@ -150,25 +150,25 @@ const ROWS_AT_ONCE: usize = 64;
 pub(super) struct Answer {
     rows: Pin<Box<RowStream>>,
     /// What has come of them and is not asked for yet: the end, or an error, is the last.
-    come: VecDeque<Result<Option<Row>, Error>>,
+    arrived: VecDeque<Result<Option<Row>, Error>>,
 }
 
 impl Answer {
     fn new(rows: RowStream) -> Answer {
-        Answer { rows: Box::pin(rows), come: VecDeque::with_capacity(ROWS_AT_ONCE) }
+        Answer { rows: Box::pin(rows), arrived: VecDeque::with_capacity(ROWS_AT_ONCE) }
     }
 
     /// Takes what has come; pending where that is nothing.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        while self.come.len() < ROWS_AT_ONCE {
+        while self.arrived.len() < ROWS_AT_ONCE {
             let Poll::Ready(item) = self.rows.as_mut().poll_next(cx) else { break };
             let goes_on = matches!(item, Some(Ok(_)));
-            self.come.push_back(item.transpose());
+            self.arrived.push_back(item.transpose());
             if !goes_on {
                 break;
             }
         }
-        if self.come.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if self.arrived.is_empty() { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 }
 

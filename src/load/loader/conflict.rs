@@ -74,15 +74,15 @@ impl Loader {
         refs: &[RowRef],
         sql: &CStr,
     ) -> Result<Free, Failure> {
-        let (writer, skip) = (&mut self.writer, self.on_conflict == OnConflict::Skip);
+        let (builder, skip) = (&mut self.builder, self.on_conflict == OnConflict::Skip);
         let all = refs.len() as u64;
         let rows = Subtransaction::run_if(
             || {
-                let mut buffer = writer.start();
+                let mut buffer = builder.start();
                 for &(chunk, n) in refs {
-                    writer.add(&mut buffer, &pending[chunk], n);
+                    builder.add(&mut buffer, &pending[chunk], n);
                 }
-                writer.insert(&buffer, sql)
+                builder.insert(&buffer, sql)
             },
             |rows| skip || *rows == all,
         )?;
@@ -95,9 +95,9 @@ impl Loader {
         // Some are: which of them, only a statement a row tells; all in one subtransaction.
         Subtransaction::run(|| {
             let each = refs.iter().map(|&(chunk, n)| {
-                let mut buffer = writer.start();
-                writer.add(&mut buffer, &pending[chunk], n);
-                writer.insert(&buffer, sql) > 0
+                let mut buffer = builder.start();
+                builder.add(&mut buffer, &pending[chunk], n);
+                builder.insert(&buffer, sql) > 0
             });
             Free::Each(each.collect())
         })

@@ -125,10 +125,12 @@ impl Loader {
             true => followed_by(self.statement(loaded)?, "returning null")?,
             false => self.statement(loaded)?.to_owned(),
         };
-        let writer = &self.writer;
+        let builder = &self.builder;
         let extension = &mut self.extension;
         let begun = Instant::now();
-        let insert = || extension.around(buffer.place.blocks(), || writer.insert(buffer, &sql));
+        // Of rows that are held against the target, most may be there.
+        let blocks = if loaded.rechecked.is_some() { 0 } else { buffer.heap.blocks() };
+        let insert = || extension.around(blocks, || builder.insert(buffer, &sql));
         let outcome = Subtransaction::run_if(insert, |_| keep);
         loaded.insert += begun.elapsed();
         Ok(outcome)
@@ -143,7 +145,7 @@ impl Loader {
         if !failure.is_about_a_row() {
             return Err(self.during_insert(failure));
         }
-        let nothing = self.writer.start();
+        let nothing = self.builder.start();
         match self.execute(&nothing, loaded, false)? {
             Err(without) if without.sqlstate == failure.sqlstate => {
                 Err(self.during_insert(failure))

@@ -122,7 +122,10 @@ fn rows_that_meet_a_conflict_do_not_count_as_inserted() {
     {
         let fixture = fixture_that(&Rows::of(600), settings);
         fixture.on_stage("alter table pipeline.aidt_raw add unique (id)");
-        fixture.on_stage(&format!("update lrs_extract.pipeline set on_conflict = '{on_conflict}'"));
+        // Not by heap: of rows that are held against the target, none counts as skipped.
+        fixture.on_stage(&format!(
+            "update lrs_extract.pipeline set on_conflict = '{on_conflict}', walk = 'key'"
+        ));
         // Of each six rows one comes first.
         fixture.on_source(
             "update acid.lrs_statement_new set full_statement = jsonb_set(full_statement, '{id}',
@@ -237,6 +240,44 @@ fn a_trigger_that_pulls_has_the_rows_of_its_own_pull() {
         assert_eq!(fixture.stage_value(differ), "0");
         assert_eq!(fixture.stage_value("select count(*) from pipeline.inner_raw"), "600");
     }
+}
+
+#[test]
+fn a_pull_that_fails_within_a_trigger_leaves_the_rows_of_the_outer_one() {
+    let fixture = Fixture::with(&Rows::of(600));
+    fixture.on_stage(
+        "create table pipeline.inner_raw (like pipeline.aidt_raw including all, check (flag = 'X'));
+         create table pipeline.tried (id uuid);
+         insert into lrs_extract.pipeline (name, server, target_table, mapping)
+           select 'inner', server, 'pipeline.inner_raw', mapping from lrs_extract.pipeline where name = 'aidt';
+         create function pipeline.try_too() returns trigger language plpgsql as $$ begin
+           begin
+             perform lrs_extract.pull('2025-03-01', '2025-08-01', 70, 'inner', commit => 'caller');
+             if (select count(*) from lrs_extract.reject where pipeline = 'inner') = 600 then
+               raise exception 'all refused';
+             end if;
+           exception when raise_exception then insert into pipeline.tried values (new.id); end;
+           return new; end $$;
+         create trigger try_too before insert on pipeline.aidt_raw
+           for each row when (new.\"timestamp\" < '2025-03-02') execute function pipeline.try_too()",
+    );
+    Pull::everything().commit("caller").run(&mut fixture.stage());
+    fixture.assert_all_rows();
+    let tried = "select count(*) > 0 and count(*) = (select count(*) from pipeline.aidt_raw
+                   where \"timestamp\" < '2025-03-02') from pipeline.tried";
+    assert_eq!(fixture.stage_value(tried), "true");
+    assert_eq!(fixture.stage_value("select count(*) from pipeline.inner_raw"), "0");
+}
+
+#[test]
+fn rows_pass_expressions_that_are_compiled_just_in_time() {
+    let fixture = Fixture::with(&rows());
+    let mut stage = fixture.stage();
+    stage
+        .batch_execute("set jit = on; set jit_above_cost = 0; set jit_optimize_above_cost = 0")
+        .expect("settings");
+    Pull::everything().batch(500).commit("caller").run(&mut stage);
+    fixture.assert_all_rows();
 }
 
 /// What makes a part of the target one whose rows have no place, and the words that name it.

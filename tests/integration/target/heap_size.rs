@@ -39,7 +39,8 @@ fn many_small_pulls_leave_no_empty_blocks_behind() {
     }
     fixture.assert_all_rows();
     let (ours, alone) = (fixture.heap_bytes("pipeline.aidt_raw"), fixture.bytes_of_an_insert());
-    assert!(ours <= alone / 100 * 105 + (1 << 20), "{ours} bytes, {alone} by an INSERT");
+    // A flush is more than half a megabyte here.
+    assert!(ours <= alone + (1 << 19), "{ours} bytes, {alone} by an INSERT");
 }
 
 #[test]
@@ -73,16 +74,22 @@ fn a_table_whose_rows_go_elsewhere_is_not_extended() {
 }
 
 #[test]
-fn each_leaf_and_an_unlogged_table_hold_what_an_insert_puts_there() {
-    for table in [
-        "create unlogged table pipeline.aidt_raw (like pipeline.kept including all)",
-        "create table pipeline.aidt_raw (like pipeline.kept including all) partition by range (\"timestamp\");
-         create table pipeline.spring partition of pipeline.aidt_raw for values from ('2025-03-01') to ('2025-06-01');
-         create table pipeline.summer partition of pipeline.aidt_raw for values from ('2025-06-01') to ('2025-09-01')",
+fn an_unlogged_table_and_leaves_are_no_larger_than_an_insert_makes_them() {
+    for (heaps, tables) in [
+        (&["aidt_raw"][..], "create unlogged table pipeline.aidt_raw (like pipeline.kept including all)"),
+        (
+            &["spring", "summer"],
+            "create table pipeline.aidt_raw (like pipeline.kept including all) partition by range (\"timestamp\");
+             create table pipeline.spring partition of pipeline.aidt_raw for values from ('2025-03-01') to ('2025-06-01');
+             create table pipeline.summer partition of pipeline.aidt_raw for values from ('2025-06-01') to ('2025-09-01')",
+        ),
     ] {
         let fixture = Fixture::with(&Rows::of(ROWS));
-        fixture.on_stage(&format!("alter table pipeline.aidt_raw rename to kept; {table}"));
+        fixture.on_stage(&format!("alter table pipeline.aidt_raw rename to kept; {tables}"));
         fixture.pull_all();
         fixture.assert_all_rows();
+        let size = |heap: &&str| fixture.heap_bytes(&format!("pipeline.{heap}"));
+        let (ours, alone): (i64, i64) = (heaps.iter().map(size).sum(), fixture.bytes_of_an_insert());
+        assert!(ours <= alone / 100 * 102 + (1 << 20), "{heaps:?}: {ours} bytes, {alone} by an INSERT");
     }
 }
