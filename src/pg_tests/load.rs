@@ -5,9 +5,11 @@ mod tests {
     use crate::error::Failure;
     use crate::load::{self, Loader, OnConflict, RejectedRow};
     use crate::pg_compat;
+    use crate::pg_tests::stand_in;
     use crate::source::{RawChunk, RawRow};
     use crate::transform::{BoundMapping, Mapping, OnBadValue};
     use pgrx::prelude::*;
+    use std::sync::atomic::Ordering;
 
     fn chunk<T: AsRef<[u8]>>(statements: &[T]) -> RawChunk {
         let mut raw = RawChunk::default();
@@ -117,6 +119,35 @@ mod tests {
     fn a_flush_of_a_few_rows_is_left_to_the_server() {
         let (blocks, used) = heap_growth(70, 4);
         assert_eq!((blocks.as_slice(), used), ([0, 10, 20, 30, 40].as_slice(), 40));
+    }
+
+    #[pg_extern]
+    fn load_another_library() {
+        stand_in::load_another_library();
+    }
+
+    #[pg_test]
+    fn a_library_that_is_loaded_within_a_flush_keeps_its_hook_and_loses_no_rows() {
+        Spi::run(
+            "create table public.t (n int); \
+             create function public.load() returns trigger language plpgsql as $$ begin \
+               perform tests.load_another_library(); return new; end $$; \
+             create trigger load before insert on public.t for each row execute function public.load()",
+        )
+        .unwrap();
+        for expected in 1..=3 {
+            let outcome = pull(
+                "select 1",
+                "public.t",
+                r#"{"n": {"path": ["n"]}}"#,
+                OnBadValue::Reject,
+                &[r#"{"n": 1}"#, r#"{"n": 2}"#],
+            );
+            assert_eq!(outcome.unwrap().rows, 2);
+            let before = stand_in::CALLS.load(Ordering::Relaxed);
+            assert_eq!(count("public.t"), 2 * expected);
+            assert!(stand_in::CALLS.load(Ordering::Relaxed) > before, "its hook is called");
+        }
     }
 
     fn count(table: &str) -> i64 {

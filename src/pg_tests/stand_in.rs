@@ -10,6 +10,7 @@ use pgrx::pg_sys::panic::CaughtError;
 use pgrx::prelude::*;
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PgTryBuilder};
 use std::ffi::c_int;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 static APART: GucSetting<bool> = GucSetting::<bool>::new(false);
 static HIDES: GucSetting<bool> = GucSetting::<bool>::new(false);
@@ -117,6 +118,39 @@ unsafe fn miscount(query: *mut pg_sys::QueryDesc) {
         let read = (*state).lefttree;
         if let Some(rows) = (*read).instrument.as_ref() {
             (*(*query).estate).es_processed = (rows.tuplecount + rows.ntuples) as u64;
+        }
+    }
+}
+
+/// How often the hook of [`load_another_library`] was called.
+pub static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+static mut BENEATH: pg_sys::set_rel_pathlist_hook_type = None;
+
+/// A library that puts a hook of the planner above the one that it finds, and calls that; loaded once.
+pub fn load_another_library() {
+    // SAFETY: on the only thread.
+    unsafe {
+        if CALLS.load(Ordering::Relaxed) == 0 {
+            CALLS.store(1, Ordering::Relaxed);
+            BENEATH = pg_sys::set_rel_pathlist_hook;
+            pg_sys::set_rel_pathlist_hook = Some(plan);
+        }
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn plan(
+    root: *mut pg_sys::PlannerInfo,
+    rel: *mut pg_sys::RelOptInfo,
+    index: pg_sys::Index,
+    entry: *mut pg_sys::RangeTblEntry,
+) {
+    CALLS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: the planner's own, passed on.
+    unsafe {
+        if let Some(hook) = BENEATH {
+            hook(root, rel, index, entry);
         }
     }
 }
