@@ -118,7 +118,7 @@ fn a_row_that_took_the_place_of_a_double_is_not_the_double() {
     let mut session = fixture.stage();
     let (places, remove) = found_doubles(&mut session);
     fixture.on_stage("delete from pipeline.aidt_raw where flag = '2'");
-    fixture.on_stage("vacuum pipeline.aidt_raw");
+    fixture.vacuum_target();
     fixture.on_stage(
         "insert into pipeline.aidt_raw (id, \"timestamp\", flag)
          select id, \"timestamp\", 'L' from pipeline.aidt_raw where flag = '1' order by \"timestamp\"",
@@ -138,7 +138,7 @@ fn a_row_that_took_the_place_of_a_kept_one_is_not_the_kept_one() {
     let mut session = fixture.stage();
     let (_, remove) = found_doubles(&mut session);
     fixture.on_stage("delete from pipeline.aidt_raw where flag = '1'");
-    fixture.on_stage("vacuum pipeline.aidt_raw");
+    fixture.vacuum_target();
     fixture.on_stage(
         "insert into pipeline.aidt_raw (id, \"timestamp\", flag)
          select md5('late ' || id)::uuid, \"timestamp\", 'L' from pipeline.aidt_raw order by \"timestamp\"",

@@ -49,7 +49,7 @@ fn room_that_deleted_rows_have_left_is_used_first() {
     fixture.pull_all();
     let before = fixture.heap_bytes("pipeline.aidt_raw");
     fixture.on_stage("delete from pipeline.aidt_raw");
-    fixture.on_stage("vacuum (truncate false) pipeline.aidt_raw");
+    fixture.vacuum_target();
     assert_eq!(fixture.heap_bytes("pipeline.aidt_raw"), before);
     fixture.on_stage("select lrs_extract.forget('2025-03-01', '2025-08-01')");
     fixture.pull_all();
