@@ -38,9 +38,7 @@ impl BulkExtension {
             return insert();
         }
         let Some(heap) = Heap::open(self.target) else { return insert() };
-        let before = heap.blocks();
-        let extends = self.flushes_left > 0;
-        if extends {
+        let outcome = if self.flushes_left > 0 {
             self.flushes_left -= 1;
             // Used from the first to the last, so the last are those that are left.
             let used = self.added.iter().rposition(|block| !heap.is_empty(*block));
@@ -49,12 +47,16 @@ impl BulkExtension {
             if more >= LEAST {
                 heap.extend(more, &mut self.added);
             }
-        }
-        let outcome = insert();
-        let grown = heap.blocks().saturating_sub(before) as usize;
-        if !extends && grown >= blocks / 2 {
-            self.flushes_left = LOOK_AFTER;
-        }
+            insert()
+        } else {
+            let before = heap.blocks();
+            let outcome = insert();
+            let grown = heap.blocks().saturating_sub(before) as usize;
+            if grown >= blocks / 2 {
+                self.flushes_left = LOOK_AFTER;
+            }
+            outcome
+        };
         heap.close();
         outcome
     }
@@ -88,8 +90,8 @@ impl HeapEstimate {
     }
 }
 
-/// The heap of a table that is not temporary, open and locked as an INSERT locks it, until the transaction ends. An error that
-/// passes leaves it to the transaction to close it.
+/// The heap of a table that is not temporary, open and locked as an INSERT locks it, until the transaction ends. An
+/// error that passes leaves it to the transaction to close it.
 struct Heap(pg_sys::Relation);
 
 impl Heap {
